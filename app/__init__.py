@@ -1,0 +1,1 @@
+"""Voztaxi: a streaming voice agent that books taxis."""

@@ -1,0 +1,46 @@
+"""What a route may ask for, for HTTP and WebSocket alike."""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import anyio
+from fastapi import Depends
+from fastapi.requests import HTTPConnection
+
+from app.core.clock import NowMs
+from app.core.config import Settings
+from app.services.bookings import BookingService
+from app.services.health import HealthService
+from app.services.streaming_service import StreamingService
+from app.services.threads import ThreadService
+
+
+@dataclass(slots=True)
+class Connections:
+    """The WebSockets of this process."""
+
+    active: int = 0
+    restart: anyio.Event = field(default_factory=anyio.Event)
+    """Set when they are to close because the server stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a transport may use, put together by ``bootstrap``."""
+
+    settings: Settings
+    streaming: StreamingService
+    threads: ThreadService
+    bookings: BookingService
+    health: HealthService
+    now_ms: NowMs
+    connections: Connections = field(default_factory=Connections)
+
+
+def get_services(connection: HTTPConnection) -> Services:
+    """Return the services that the lifespan opened."""
+    services: Services = connection.app.state.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(get_services)]

@@ -1,0 +1,1 @@
+"""Wire vocabularies for the same events. [pure]"""

@@ -1,0 +1,93 @@
+"""Errors as HTTP answers: ``application/problem+json``. The only place that knows status codes."""
+
+from http import HTTPStatus
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from app.core.errors import (
+    AgentError,
+    AppError,
+    BadInput,
+    Conflict,
+    Draining,
+    ForbiddenThread,
+    NotFound,
+    RateLimited,
+    StoreError,
+    TextTooLong,
+    TurnInProgress,
+    TurnTimeout,
+)
+
+log = structlog.stdlib.get_logger("voztaxi.http")
+
+_STATUS: tuple[tuple[type[AppError], int], ...] = (
+    (NotFound, 404),
+    (ForbiddenThread, 403),
+    (TurnInProgress, 409),
+    (Conflict, 409),
+    (RateLimited, 429),
+    (TextTooLong, 413),
+    (BadInput, 422),
+    (Draining, 503),
+    (StoreError, 503),
+    (TurnTimeout, 504),
+    (AgentError, 502),
+    (AppError, 500),
+)
+_RETRY_AFTER_SECONDS = "5"
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457), with the stable ``code`` of the WebSocket protocol."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: str
+
+
+PROBLEMS: dict[int | str, dict[str, object]] = {
+    "default": {"description": "Problem", "content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
+}
+"""For the OpenAPI document of every route."""
+
+
+def problem(status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """Return a problem as a response."""
+    body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, code=code)
+    return JSONResponse(body.model_dump(), status, headers, media_type="application/problem+json")
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Answer every error of ``app`` with a problem."""
+
+    @app.exception_handler(AppError)
+    async def on_app_error(_request: Request, error: AppError) -> JSONResponse:
+        status = next(status for kind, status in _STATUS if isinstance(error, kind))
+        headers = {"Retry-After": _RETRY_AFTER_SECONDS} if status in (429, 503) else None
+        return problem(status, error.error_code, error.message, headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            return problem(422, "invalid_json", "El cuerpo no es JSON.")
+        where = ".".join(str(part) for part in first["loc"])
+        return problem(422, "invalid_message", f"{where}: {first['msg']}")
+
+    @app.exception_handler(HTTPException)
+    async def on_http(_request: Request, error: HTTPException) -> JSONResponse:
+        code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+        return problem(error.status_code, code, str(error.detail), dict(error.headers or {}))
+
+    @app.exception_handler(Exception)
+    async def on_unforeseen(request: Request, error: Exception) -> JSONResponse:
+        log.error("request failed unexpectedly", path=request.url.path, exc_info=error)
+        return problem(500, AppError.code, AppError.default)

@@ -1,0 +1,39 @@
+"""Bookings over HTTP."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel
+
+from app.api.deps import ServicesDep
+from app.api.errors import PROBLEMS
+from app.models.booking import Booking
+from app.models.inputs import MAX_THREAD_ID, ThreadId
+
+router = APIRouter(prefix="/api/v1/bookings", tags=["bookings"], responses=PROBLEMS)
+
+BookingPath = Annotated[str, Path(min_length=1, max_length=128)]
+
+
+class Bookings(BaseModel):
+    """The bookings of a thread, oldest first."""
+
+    bookings: list[Booking]
+
+
+@router.get("")
+async def find(thread_id: Annotated[ThreadId, Query(max_length=MAX_THREAD_ID)], services: ServicesDep) -> Bookings:
+    """List the bookings of a thread."""
+    return Bookings(bookings=list(await services.bookings.list(thread_id)))
+
+
+@router.get("/{booking_id}")
+async def show(booking_id: BookingPath, services: ServicesDep) -> Booking:
+    """Return a booking."""
+    return await services.bookings.get(booking_id)
+
+
+@router.post("/{booking_id}/cancel")
+async def cancel(booking_id: BookingPath, services: ServicesDep) -> Booking:
+    """Cancel a booking; again changes nothing."""
+    return await services.bookings.cancel(booking_id)

@@ -1,0 +1,167 @@
+"""A whole turn in one HTTP answer, for clients that cannot hold a connection."""
+
+from typing import Any, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.deps import Services, ServicesDep
+from app.api.errors import PROBLEMS
+from app.core.errors import AgentError, AppError, Conflict, StoreError, TurnTimeout
+from app.models.booking import Booking
+from app.models.conversation import Message
+from app.models.events import AgentChunk, ToolCall, ToolResult, TurnEnd
+from app.models.events import AgentError as AgentErrorEvent
+from app.models.inputs import Name, ThreadId
+from app.stores.base import LogReader
+
+router = APIRouter(tags=["chat"])
+
+
+class ChatRequest(BaseModel):
+    """What a rider says."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    text: str
+    thread_id: ThreadId | None = None
+    user_id: Name | None = None
+
+
+class PhoneRequest(BaseModel):
+    """What a rider says, as telephone front ends send it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    MESSAGE: str
+    USER_ID: Name
+    THREAD_ID: str | None = Field(default=None, description="Empty begins a new conversation.")
+    CLIENT_ID: str | None = None
+
+
+class ToolUse(BaseModel):
+    """A tool that was called, with what came of it."""
+
+    toolCallId: str  # noqa: N815 - the wire's spelling
+    name: str
+    args: dict[str, Any]
+    result: str | dict[str, Any] | None = None
+
+
+class ChatResponse(BaseModel):
+    """The whole turn."""
+
+    thread_id: str
+    turn_id: str
+    agent: str | None = Field(description="Who spoke last.")
+    text: str
+    tool_calls: list[ToolUse]
+    booking: Booking | None
+    finished: bool = Field(description="A taxi was dispatched: nothing more is asked of the rider.")
+
+
+class PhoneResponse(BaseModel):
+    """The whole turn, as telephone front ends read it."""
+
+    THREAD_ID: str
+    RESPONSE: str
+    IS_INTERRUPTED: Literal["true", "false"]
+    FIN: Literal["true", "false"]
+
+
+class _Answer(BaseModel):
+    turn_id: str
+    thread_id: str
+    end: TurnEnd
+    agent: str | None
+    tools: list[ToolUse]
+    error: AgentErrorEvent | None
+
+
+@router.post("/api/v1/chat", response_model=ChatResponse | PhoneResponse, responses=PROBLEMS)
+@router.post("/api/v1/chat/", response_model=ChatResponse | PhoneResponse, responses=PROBLEMS, include_in_schema=False)
+async def chat(request: ChatRequest | PhoneRequest, services: ServicesDep) -> ChatResponse | PhoneResponse:
+    """Run a turn and answer with all of it. Upper case is answered in upper case."""
+    if isinstance(request, PhoneRequest):
+        thread_id = request.THREAD_ID or None
+        answer = await _run(
+            services, request.MESSAGE, _checked(thread_id), user_id=request.USER_ID, client_id=request.CLIENT_ID or None
+        )
+        return PhoneResponse(
+            THREAD_ID=answer.thread_id,
+            RESPONSE=answer.end.text,
+            IS_INTERRUPTED=_flag(answer.end.status == "interrupted"),
+            FIN=_flag(answer.end.booking_id is not None),
+        )
+    answer = await _run(services, request.text, request.thread_id, user_id=request.user_id)
+    if answer.end.status == "interrupted":
+        raise Conflict("Otro mensaje interrumpió la respuesta.", code="interrupted")
+    booking_id = answer.end.booking_id
+    return ChatResponse(
+        thread_id=answer.thread_id,
+        turn_id=answer.turn_id,
+        agent=answer.agent,
+        text=answer.end.text,
+        tool_calls=answer.tools,
+        booking=await services.bookings.get(booking_id) if booking_id else None,
+        finished=booking_id is not None,
+    )
+
+
+async def _run(
+    services: Services, text: str, thread_id: str | None, *, user_id: str | None, client_id: str | None = None
+) -> _Answer:
+    """Submit, and read the log until the turn's terminal event."""
+    thread_id = thread_id or services.streaming.new_thread_id()
+    async with services.streaming.subscribe(thread_id, user_id=user_id) as reader:
+        turn_id = await services.streaming.submit(text, thread_id=thread_id, user_id=user_id, client_id=client_id)
+        answer = await _collect(reader, thread_id, turn_id)
+    if answer.end.status == "failed":
+        raise _failure(answer.error)
+    return answer
+
+
+async def _collect(reader: LogReader, thread_id: str, turn_id: str) -> _Answer:
+    tools: dict[str, ToolUse] = {}
+    agent: str | None = None
+    error: AgentErrorEvent | None = None
+    while True:
+        for record in await reader.read():
+            event = record.event
+            if getattr(event, "turn_id", None) != turn_id:
+                continue
+            match event:
+                case AgentChunk():
+                    agent = event.agent
+                case ToolCall():
+                    tools[event.tool_call_id] = ToolUse(
+                        toolCallId=event.tool_call_id, name=event.name, args=event.args
+                    )
+                case ToolResult():
+                    tools[event.tool_call_id].result = event.result
+                case AgentErrorEvent():
+                    error = event
+                case TurnEnd():
+                    return _Answer(
+                        turn_id=turn_id,
+                        thread_id=thread_id,
+                        end=event,
+                        agent=agent,
+                        tools=list(tools.values()),
+                        error=error,
+                    )
+                case _:
+                    pass
+
+
+def _failure(error: AgentErrorEvent | None) -> AppError:
+    """Return the reason of a failed turn, as the error that it was."""
+    if error is None:
+        return AgentError()
+    kinds: tuple[type[AppError], ...] = (StoreError, TurnTimeout)
+    kind = next((kind for kind in kinds if kind.code == error.code), AgentError)
+    return kind(error.error, code=error.code)
+
+
+def _flag(value: bool) -> Literal["true", "false"]:
+    return "true" if value else "false"

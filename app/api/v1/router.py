@@ -1,0 +1,9 @@
+"""Every route."""
+
+from fastapi import APIRouter
+
+from app.api.v1 import bookings, chat, console, health, threads, websocket
+
+router = APIRouter()
+for module in (console, health, chat, threads, bookings, websocket):
+    router.include_router(module.router)

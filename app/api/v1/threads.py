@@ -1,0 +1,144 @@
+"""Threads over HTTP: what was said, what goes on, forgetting it."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated, Any
+
+import anyio
+from fastapi import APIRouter, Header, Path, Query
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import AfterValidator, BaseModel
+
+from app.api.deps import Services, ServicesDep
+from app.api.dialects.native import NativeDialect
+from app.api.errors import PROBLEMS
+from app.core.errors import LogTruncated, NotFound
+from app.models.conversation import Message
+from app.models.events import Record, ReplayStart
+from app.models.inputs import MAX_THREAD_ID, ThreadId
+from app.stores.base import LogReader
+
+router = APIRouter(prefix="/api/v1/threads", tags=["threads"], responses=PROBLEMS)
+
+ThreadPath = Annotated[ThreadId, Path(max_length=MAX_THREAD_ID, description="1 to 128 printable characters, no spaces.")]
+_RETRY_MS = 1000
+_MAX_SEQ = 2**63 - 1
+
+
+class Thread(BaseModel):
+    """A thread as it stands."""
+
+    thread_id: str
+    user_id: str | None
+    client_id: str | None
+    created_at: int
+    updated_at: int
+    last_seq: int
+    epoch: str
+    messages: list[Message]
+    state: dict[str, Any]
+
+
+class Forgotten(BaseModel):
+    """A thread that is no more."""
+
+    thread_id: str
+    forgotten: bool = True
+
+
+def _seq(value: str | None) -> str | None:
+    if value is not None and not (value.isascii() and value.isdigit() and int(value) <= _MAX_SEQ):
+        raise ValueError("must be a sequence number")
+    return value
+
+
+@router.get("/{thread_id:path}/events", response_class=EventSourceResponse)
+async def events(
+    thread_id: ThreadPath,
+    services: ServicesDep,
+    after: Annotated[int | None, Query(ge=0, le=_MAX_SEQ)] = None,
+    epoch: Annotated[str | None, Query(max_length=128)] = None,
+    last_event_id: Annotated[str | None, Header(max_length=19), AfterValidator(_seq)] = None,
+) -> AsyncIterator[ServerSentEvent]:
+    """Stream the thread's events after ``Last-Event-ID`` (else after ``after``), then live.
+
+    Where the log no longer reaches back that far, the first event is a ``replay_start`` with
+    ``recovered`` false and the saved messages. ``Last-Event-ID`` goes before ``after``: a browser that
+    reconnects repeats the address it began with.
+    """
+    dialect = NativeDialect()
+    after_seq: int | None = int(last_event_id) if last_event_id is not None else after or 0
+    while True:
+        try:
+            async with services.streaming.subscribe(thread_id, after_seq=after_seq, epoch=epoch) as reader:
+                if not reader.recovered:
+                    start = await _start_over(services, thread_id, reader)
+                    yield ServerSentEvent(raw_data=dialect.encode(start), id=str(reader.position.seq), retry=_RETRY_MS)
+                else:
+                    yield ServerSentEvent(comment="listening", retry=_RETRY_MS)
+                while records := await _read_unless_restarting(reader, services.connections.restart):
+                    for record in records:
+                        yield ServerSentEvent(raw_data=dialect.encode_record(record), id=str(record.seq))
+            return
+        except LogTruncated:
+            # The log begins anew: no position in it is the reader's.
+            after_seq, epoch = _MAX_SEQ, None
+
+
+@router.get("/{thread_id:path}", response_model=Thread, response_model_exclude_none=False)
+async def show(thread_id: ThreadPath, services: ServicesDep) -> Thread:
+    """Return a thread's messages and state."""
+    view = await services.threads.view(thread_id)
+    if view is None:
+        raise NotFound("No existe esa conversación.")
+    known = view.conversation
+    return Thread(
+        thread_id=thread_id,
+        user_id=known.user_id,
+        client_id=known.client_id,
+        created_at=known.created_at,
+        updated_at=known.updated_at,
+        last_seq=view.seq,
+        epoch=view.epoch,
+        messages=list(view.messages),
+        state=view.state,
+    )
+
+
+@router.delete("/{thread_id:path}")
+async def forget(thread_id: ThreadPath, services: ServicesDep) -> Forgotten:
+    """End what runs on a thread and forget it. Its bookings stay."""
+    if not await services.streaming.forget(thread_id):
+        raise NotFound("No existe esa conversación.")
+    return Forgotten(thread_id=thread_id)
+
+
+async def _start_over(services: Services, thread_id: str, reader: LogReader) -> ReplayStart:
+    saved = await services.threads.messages(thread_id)
+    return ReplayStart(
+        ts=services.now_ms(),
+        thread_id=thread_id,
+        recovered=False,
+        epoch=reader.position.epoch,
+        last_seq=reader.position.seq,
+        messages=[message.model_dump(mode="json", exclude_none=True) for message in saved],
+    )
+
+
+async def _read_unless_restarting(reader: LogReader, restart: anyio.Event) -> Sequence[Record]:
+    """Return the next records; none when the server stops."""
+    records: Sequence[Record] = ()
+
+    async def stop() -> None:
+        await restart.wait()
+        tasks.cancel_scope.cancel()
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(stop)
+            records = await reader.read()
+            tasks.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        if any(isinstance(reason, LogTruncated) for reason in group.exceptions):
+            raise LogTruncated from group
+        raise
+    return records

@@ -1,0 +1,309 @@
+"""The WebSocket of the taxi chat: two loops, frames to services and log to frames. No pipeline knowledge."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup, TaskStatus
+from fastapi import APIRouter, WebSocket
+from starlette.websockets import WebSocketDisconnect, WebSocketState
+
+from app.api.close_codes import FRAME_TOO_LARGE, INTERNAL, SERVICE_RESTART, SLOW_CLIENT, Close
+from app.api.deps import Services, ServicesDep
+from app.api.dialects.native import NativeDialect
+from app.api.origins import is_allowed_origin
+from app.core.errors import AppError, BadInput, LogTruncated
+from app.models.events import Event, Pong, ReplayStart, SystemMessage
+from app.models.inputs import (
+    AudioStart,
+    AudioStop,
+    Cancel,
+    ClientInput,
+    Pause,
+    Ping,
+    Playback,
+    Replay,
+    Resume,
+    UserInput,
+)
+from app.stores.base import LogReader
+
+router = APIRouter()
+log = structlog.stdlib.get_logger("voztaxi.websocket")
+
+_FLUSH_SECONDS = 2.0
+"""How long a client may take for the last frames before a restart."""
+
+
+@router.websocket("/api/v1/ws/chat")
+async def chat(websocket: WebSocket, services: ServicesDep) -> None:
+    """Serve one client until it leaves or the server stops."""
+    if not is_allowed_origin(websocket, services.settings.allowed_origins):
+        await websocket.close()
+        return
+    await websocket.accept()
+    connection = Connection(websocket, services)
+    services.connections.active += 1
+    try:
+        await connection.serve()
+    finally:
+        services.connections.active -= 1
+
+
+@router.get("/api/v1/ws/health")
+async def websocket_health(services: ServicesDep) -> dict[str, str | int]:
+    """Say how many WebSockets are open."""
+    return {
+        "status": "healthy",
+        "active_connections": services.connections.active,
+        "service": "websocket_streaming",
+    }
+
+
+@dataclass(slots=True)
+class _Delivery:
+    """One thread's events on their way to the client."""
+
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    stopped: anyio.Event = field(default_factory=anyio.Event)
+    sent_seq: int = 0
+    progress: anyio.Event = field(default_factory=anyio.Event)
+
+    def advance(self, seq: int) -> None:
+        """Note that all up to ``seq`` was sent."""
+        self.sent_seq = seq
+        progress, self.progress = self.progress, anyio.Event()
+        progress.set()
+
+
+class Connection:
+    """A dialect and a reading position per thread, and nothing else."""
+
+    def __init__(self, websocket: WebSocket, services: Services) -> None:
+        self._websocket = websocket
+        self._services = services
+        self._settings = services.settings
+        self._streaming = services.streaming
+        self._dialect = NativeDialect()
+        self._user_id: str | None = None
+        self._thread_id: str | None = None
+        self._deliveries: dict[str, _Delivery] = {}
+        self._sending = anyio.Lock()
+
+    async def serve(self) -> None:
+        """Run both loops."""
+        close: Close | None = None
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._close_on_restart)
+                close = await self._receive_loop(tasks)
+                tasks.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            close = _reason(group)
+        if close is not None:
+            await self._close(close)
+
+    # What the client sends.
+
+    async def _receive_loop(self, tasks: TaskGroup) -> Close | None:
+        while True:
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return None
+            text, data = message.get("text"), message.get("bytes")
+            size = len(text.encode("utf-8", "surrogatepass")) if text is not None else len(data or b"")
+            if size > self._settings.max_frame_bytes:
+                return FRAME_TOO_LARGE
+            try:
+                if text is None:
+                    self._take_audio(data or b"")
+                else:
+                    await self._take(self._dialect.decode(text), tasks)
+            except AppError as error:
+                await self._complain(error)
+
+    async def _take(self, said: ClientInput, tasks: TaskGroup) -> None:
+        match said:
+            case UserInput():
+                await self._submit(said, tasks)
+            case Cancel(thread_id=thread_id):
+                self._steer(self._streaming.cancel, thread_id)
+            case Pause(thread_id=thread_id):
+                self._steer(self._streaming.pause, thread_id)
+            case Resume(thread_id=thread_id):
+                self._steer(self._streaming.resume, thread_id)
+            case Replay():
+                await self._listen(said.thread_id, tasks, replay=said)
+                self._thread_id = said.thread_id
+            case Ping():
+                await self._send(Pong(ts=self._services.now_ms()))
+            case AudioStart():
+                raise BadInput("Este servidor atiende por texto: no tiene reconocimiento de voz.", code="invalid_audio")
+            case AudioStop() | Playback():
+                pass
+
+    async def _submit(self, said: UserInput, tasks: TaskGroup) -> None:
+        user_id = said.user_id or self._user_id
+        thread_id = said.thread_id or self._thread_id or self._streaming.new_thread_id()
+        was_listening = thread_id in self._deliveries
+        await self._services.threads.authorise(thread_id, user_id)
+        await self._listen(thread_id, tasks, user_id=user_id)
+        try:
+            await self._streaming.submit(
+                said.text,
+                thread_id=thread_id,
+                user_id=user_id,
+                client_id=said.client_id,
+                language=said.language,
+                strategy=said.multitask_strategy,
+            )
+        except AppError:
+            if not was_listening:
+                await self._stop_listening(thread_id)
+            raise
+        self._user_id, self._thread_id = user_id, thread_id
+
+    def _steer(self, command: Callable[[str], bool], thread_id: str | None) -> None:
+        """Cancel, pause or resume; where no turn runs there is nothing to do."""
+        thread_id = thread_id or self._thread_id
+        if thread_id is not None:
+            command(thread_id)
+
+    def _take_audio(self, data: bytes) -> None:
+        if len(data) % 2:
+            raise BadInput("El audio no está en muestras de 16 bits.", code="invalid_audio")
+        raise BadInput("Este servidor atiende por texto: no tiene reconocimiento de voz.", code="invalid_audio")
+
+    # What the log holds.
+
+    async def _listen(
+        self, thread_id: str, tasks: TaskGroup, *, replay: Replay | None = None, user_id: str | None = None
+    ) -> None:
+        """Deliver a thread's events from now on, or from where a replay asks."""
+        if thread_id in self._deliveries:
+            if replay is None:
+                return
+            await self._services.threads.authorise(thread_id, self._user_id)
+            await self._stop_listening(thread_id)
+        elif len(self._deliveries) >= self._settings.max_threads_per_connection:
+            await self._stop_listening(next(iter(self._deliveries)))
+        await tasks.start(self._deliver, thread_id, replay, user_id or self._user_id)
+
+    async def _stop_listening(self, thread_id: str) -> None:
+        delivery = self._deliveries.pop(thread_id, None)
+        if delivery is not None:
+            delivery.scope.cancel()
+            await delivery.stopped.wait()
+
+    async def _deliver(
+        self, thread_id: str, replay: Replay | None, user_id: str | None, *, task_status: TaskStatus[None]
+    ) -> None:
+        """Send a thread's events as long as the client wants them."""
+        try:
+            async with self._streaming.subscribe(
+                thread_id,
+                after_seq=replay.after_seq if replay else None,
+                epoch=replay.epoch if replay else None,
+                user_id=user_id,
+            ) as reader:
+                delivery = self._deliveries[thread_id] = _Delivery()
+                try:
+                    with delivery.scope:
+                        if replay is not None:
+                            await self._announce(thread_id, reader)
+                        delivery.sent_seq = replay.after_seq if replay and reader.recovered else reader.position.seq
+                        task_status.started()
+                        await self._pump(reader, delivery)
+                finally:
+                    delivery.stopped.set()
+                    if self._deliveries.get(thread_id) is delivery:
+                        del self._deliveries[thread_id]
+        except LogTruncated as error:
+            raise _Closing(SLOW_CLIENT) from error
+
+    async def _pump(self, reader: LogReader, delivery: _Delivery) -> None:
+        while True:
+            for record in await reader.read():
+                await self._send_text(self._dialect.encode_record(record))
+                delivery.advance(record.seq)
+
+    async def _announce(self, thread_id: str, reader: LogReader) -> None:
+        messages = None
+        if not reader.recovered:
+            saved = await self._services.threads.messages(thread_id)
+            messages = [message.model_dump(mode="json", exclude_none=True) for message in saved]
+        await self._send(
+            ReplayStart(
+                ts=self._services.now_ms(),
+                thread_id=thread_id,
+                recovered=reader.recovered,
+                epoch=reader.position.epoch,
+                last_seq=reader.position.seq,
+                messages=messages,
+            )
+        )
+
+    # The socket.
+
+    async def _complain(self, error: AppError) -> None:
+        message = SystemMessage(
+            ts=self._services.now_ms(), message=error.message, level="error", code=error.error_code
+        )
+        await self._send(message)
+
+    async def _send(self, event: Event) -> None:
+        await self._send_text(self._dialect.encode(event))
+
+    async def _send_text(self, frame: str) -> None:
+        """Send a frame; a client that does not take it is closed and may come back and replay."""
+        async with self._sending:
+            with anyio.move_on_after(self._settings.send_timeout_seconds) as scope:
+                await self._websocket.send_text(frame)
+        if scope.cancelled_caught:
+            raise _Closing(SLOW_CLIENT)
+
+    async def _close_on_restart(self) -> None:
+        """When the server stops: the last frames, then the close code that says come back."""
+        await self._services.connections.restart.wait()
+        with anyio.move_on_after(_FLUSH_SECONDS):
+            for thread_id, delivery in list(self._deliveries.items()):
+                newest = await self._streaming.position(thread_id)
+                while delivery.sent_seq < newest:
+                    await delivery.progress.wait()
+        raise _Closing(SERVICE_RESTART)
+
+    async def _close(self, close: Close) -> None:
+        if self._websocket.application_state is not WebSocketState.CONNECTED:
+            return
+        with anyio.move_on_after(_FLUSH_SECONDS, shield=True):
+            try:
+                await self._websocket.close(close.code, close.reason)
+            except (RuntimeError, OSError, WebSocketDisconnect):
+                log.debug("client left before it was closed", code=close.code)
+
+
+class _Closing(Exception):
+    """The connection is to be closed, and why."""
+
+    def __init__(self, close: Close) -> None:
+        super().__init__(close.reason)
+        self.close = close
+
+
+def _reason(group: BaseExceptionGroup[BaseException]) -> Close | None:
+    """Return why a connection ended; None where the client simply left."""
+    reasons = _leaves(group)
+    closing = next((reason for reason in reasons if isinstance(reason, _Closing)), None)
+    if closing is not None:
+        return closing.close
+    if all(isinstance(reason, WebSocketDisconnect) for reason in reasons):
+        return None
+    log.error("connection failed", exc_info=group)
+    return INTERNAL
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]

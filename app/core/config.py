@@ -1,0 +1,140 @@
+"""Settings: read once from the environment and ``.env``, frozen, passed in. No module global."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+MEMORY_URL = "memory://"
+"""A ``DATABASE_URL`` that keeps everything in this process and nothing after it."""
+
+
+class Settings(BaseSettings):
+    """Every setting of the server. ``.env.example`` documents each; a test holds it to that."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """Port to listen on."""
+
+    database_url: str = "sqlite+aiosqlite:///voztaxi.db"
+    """Where bookings, conversations and events are kept; ``memory://`` keeps nothing."""
+    checkpointer_type: Literal["auto", "memory", "sqlite"] = "auto"
+    """Where LangGraph keeps its checkpoints; ``auto`` follows ``database_url``."""
+
+    llm: Literal["auto", "offline", "openai"] = "auto"
+    """The chat model; ``auto`` is ``openai`` with a key and ``offline`` without."""
+    llm_model: str = "gpt-4o-mini"
+    """Model name sent to the OpenAI-compatible server."""
+    llm_temperature: float | None = Field(default=None, ge=0, le=2)
+    """Sampling temperature; empty leaves it to the server."""
+    llm_timeout_seconds: float = Field(default=30, gt=0)
+    """Longest silence of the model server, before and between tokens."""
+    openai_api_key: SecretStr | None = None
+    """Key for the OpenAI-compatible server."""
+    openai_base_url: str | None = None
+    """Address of the OpenAI-compatible server; empty is OpenAI's own."""
+    offline_word_delay_ms: int = Field(default=15, ge=0, le=5000)
+    """Pause between the words of the offline model, so that an answer is seen to grow."""
+
+    coverage: Annotated[tuple[str, ...], NoDecode] = ("Barranquilla", "Soledad", "Puerto Colombia", "Galapa")
+    """Municipalities where the fleet picks up, separated by commas."""
+    support_phone: str | None = None
+    """What a rider who wants a person is told to call."""
+
+    max_text_chars: int = Field(default=4000, gt=0)
+    """Longest text of a message, in characters."""
+    max_frame_bytes: int = Field(default=1_048_576, gt=0)
+    """Largest WebSocket frame, in bytes; a larger one closes the socket with 1009."""
+    max_queued_turns: int = Field(default=8, gt=0)
+    """Inputs that may wait on one thread."""
+    max_threads_per_connection: int = Field(default=32, gt=0)
+    """Threads that one WebSocket may listen to at once."""
+
+    turn_timeout_seconds: float = Field(default=120, gt=0)
+    """Longest a turn may take, pauses not counted."""
+    turn_grace_seconds: float = Field(default=30, ge=0)
+    """How long a turn runs on when nobody listens."""
+    pause_limit_seconds: float = Field(default=300, gt=0)
+    """A paused turn goes on by itself after this."""
+    store_timeout_seconds: float = Field(default=5, gt=0)
+    """Longest wait for a store before it counts as failed."""
+    send_timeout_seconds: float = Field(default=20, gt=0)
+    """A client that takes no frame for this long is closed with 4408; it may come back and replay."""
+    shutdown_grace_seconds: float = Field(default=10, ge=0)
+    """How long running turns may finish when the server is told to stop."""
+
+    event_log_max_events: int = Field(default=10_000, gt=0)
+    """Events kept per thread for replay."""
+    event_log_max_age_seconds: float = Field(default=7 * 24 * 3600, gt=0)
+    """How long events are kept for replay."""
+    history_messages: int = Field(default=60, ge=10)
+    """Newest messages of a conversation that a model is given."""
+
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ("local",)
+    """Web origins that may connect: ``local`` (this host, loopback, files), ``*``, or addresses, separated by commas."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Least level that is logged."""
+    log_format: Literal["auto", "console", "json"] = "auto"
+    """``auto`` is ``console`` on a terminal and ``json`` elsewhere."""
+    log_file: Path | None = None
+    """Also write the log, as JSON lines, to this file (``app.log``)."""
+    log_personal: bool = False
+    """Log what people said; without it such fields are masked."""
+    debug: bool = False
+    """Log at DEBUG and in full."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_lists(cls, values: dict[str, object]) -> dict[str, object]:
+        """Split comma lists, and take an empty value for one that is not set."""
+        read = {key: value for key, value in values.items() if value != ""}
+        for name in ("coverage", "allowed_origins"):
+            value = read.get(name)
+            if isinstance(value, str):
+                read[name] = tuple(part.strip() for part in value.split(",") if part.strip())
+        return read
+
+    @model_validator(mode="after")
+    def _check(self) -> "Settings":
+        """Refuse at the start what could only fail later."""
+        if self.llm == "openai" and self.openai_api_key is None and self.openai_base_url is None:
+            raise ValueError("LLM=openai needs OPENAI_API_KEY, or OPENAI_BASE_URL for a server without keys")
+        if not self.in_memory:
+            try:
+                driver = make_url(self.database_url).drivername
+            except ArgumentError as error:
+                raise ValueError("DATABASE_URL cannot be read as a database address") from error
+            if driver != "sqlite+aiosqlite":
+                raise ValueError("DATABASE_URL must be sqlite+aiosqlite:///FILE or memory://")
+        return self
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether nothing outlives the process."""
+        return self.database_url.startswith("memory:")
+
+    @property
+    def model_kind(self) -> Literal["offline", "openai"]:
+        """Which chat model is used."""
+        if self.llm == "auto":
+            return "openai" if self.openai_api_key is not None else "offline"
+        return self.llm
+
+    @property
+    def checkpointer_kind(self) -> Literal["memory", "sqlite"]:
+        """Where checkpoints are kept."""
+        if self.checkpointer_type == "auto":
+            return "memory" if self.in_memory else "sqlite"
+        return self.checkpointer_type
+
+    @property
+    def effective_log_level(self) -> str:
+        """``log_level``, or DEBUG where ``debug`` is set."""
+        return "DEBUG" if self.debug else self.log_level

@@ -1,0 +1,166 @@
+"""Every error the server raises on purpose.
+
+    AppError
+      +-- BadInput            the client's fault: a code, the connection stays open
+      |     +-- TextTooLong
+      |     +-- ForbiddenThread
+      |     +-- TurnInProgress
+      |     +-- RateLimited
+      |     +-- NotFound
+      |     +-- Conflict
+      +-- AgentError          the chat model or the graph
+      |     +-- ModelError         the model server refused or broke off
+      |     +-- ModelIncomplete    the stream ended without its own end
+      |     +-- AgentLoop          the agents hand over without end
+      +-- StoreError          persistence failed or hung
+      +-- TurnTimeout         a turn took longer than it may
+      +-- Draining            the server is shutting down
+      +-- LogTruncated        a reader fell behind what the log keeps
+
+``code`` is stable and goes to clients; ``message`` is for people. Neither ever holds a secret.
+"""
+
+from typing import ClassVar
+
+
+class AppError(Exception):
+    """An error with a code that clients may rely on."""
+
+    code: ClassVar[str] = "internal_error"
+    retryable: ClassVar[bool] = False
+    default: ClassVar[str] = "Error interno."
+
+    def __init__(self, message: str | None = None, *, code: str | None = None) -> None:
+        """Use the class's message and code where none is given."""
+        super().__init__(message or self.default)
+        self.message = message or self.default
+        self.error_code = code or self.code
+
+
+class BadInput(AppError):
+    """The client sent something that cannot be taken."""
+
+    code = "invalid_message"
+    default = "El mensaje no es válido."
+
+
+class TextTooLong(BadInput):
+    """More characters than ``MAX_TEXT_CHARS``."""
+
+    code = "text_too_long"
+    default = "El texto es demasiado largo."
+
+
+class ForbiddenThread(BadInput):
+    """The thread belongs to somebody else."""
+
+    code = "forbidden_thread"
+    default = "Esta conversación es de otra persona."
+
+
+class TurnInProgress(BadInput):
+    """A turn runs and the client asked not to disturb it."""
+
+    code = "turn_in_progress"
+    retryable = True
+    default = "Todavía estoy respondiendo el mensaje anterior."
+
+
+class RateLimited(BadInput):
+    """Too much at once."""
+
+    code = "rate_limited"
+    retryable = True
+    default = "Demasiados mensajes. Espera un momento."
+
+
+class NotFound(BadInput):
+    """There is no such thing."""
+
+    code = "not_found"
+    default = "No existe."
+
+
+class Conflict(BadInput):
+    """The thing is in a state that does not allow it."""
+
+    code = "conflict"
+    default = "Ya no es posible."
+
+
+class AgentError(AppError):
+    """The chat model or the graph failed."""
+
+    code = "agent_error"
+    default = "El agente tuvo un problema."
+
+
+class ModelError(AgentError):
+    """The chat model refused, broke off or could not be reached."""
+
+    code = "model_error"
+    retryable = True
+    default = "El modelo de lenguaje no respondió bien."
+
+
+class ModelIncomplete(AgentError):
+    """The chat model stopped without saying that it was done."""
+
+    code = "model_incomplete"
+    retryable = True
+    default = "La respuesta del modelo llegó incompleta."
+
+
+class AgentLoop(AgentError):
+    """The agents took more steps than a turn may have."""
+
+    code = "agent_loop"
+    default = "Los agentes no llegaron a una respuesta."
+
+
+class StoreError(AppError):
+    """Something could not be saved or read."""
+
+    code = "store_failed"
+    retryable = True
+    default = "No se pudo guardar la respuesta."
+
+
+class TurnTimeout(AppError):
+    """The turn took longer than ``TURN_TIMEOUT_SECONDS``."""
+
+    code = "turn_timeout"
+    retryable = True
+    default = "La respuesta tardó demasiado."
+
+
+class Draining(AppError):
+    """The server is shutting down; another one will take over."""
+
+    code = "draining"
+    retryable = True
+    default = "El servidor se está reiniciando."
+
+
+class LogTruncated(AppError):
+    """A reader is further back than the event log keeps."""
+
+    code = "log_truncated"
+    retryable = True
+    default = "El registro ya no llega tan atrás."
+
+
+def as_app_error(error: BaseException) -> AppError:
+    """Return the reason behind ``error`` in our terms.
+
+    Task groups wrap what went wrong; the first error of ours inside wins. Anything unforeseen is
+    an ``internal_error`` whose message says nothing of the inside.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        reasons = [as_app_error(inner) for inner in error.exceptions]
+        return next((reason for reason in reasons if reason.code != AppError.code), reasons[0])
+    if isinstance(error, AppError):
+        return error
+    unforeseen = AppError()
+    unforeseen.__cause__ = error
+    return unforeseen

@@ -1,0 +1,1 @@
+"""Vocabulary: events, messages, bookings. Imports nothing of ours."""

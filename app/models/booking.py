@@ -1,0 +1,54 @@
+"""A booking: what a taxi is sent on."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PaymentMethod = Literal["efectivo", "nequi", "daviplata", "tarjeta"]
+BookingStatus = Literal["accepted", "assigned", "arrived", "completed", "cancelled"]
+
+OPEN_STATUSES: frozenset[BookingStatus] = frozenset({"accepted", "assigned", "arrived"})
+"""A booking in one of these can still be cancelled."""
+
+
+class Place(BaseModel):
+    """Where a rider is picked up or taken to."""
+
+    model_config = ConfigDict(frozen=True)
+
+    address: str
+    """In the canonical form: ``Calle 72 #43-25``."""
+    neighborhood: str | None = None
+    zone: str | None = None
+    """The localidad, where the city has them."""
+    city: str | None = None
+    detail: str | None = None
+    """Apartment, tower, gate: what the driver needs at the door."""
+    lat: float | None = None
+    lon: float | None = None
+
+
+class Booking(BaseModel):
+    """A taxi that was ordered with the rider's yes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    booking_id: str
+    thread_id: str
+    status: BookingStatus
+    created_at: int
+    """Milliseconds since the epoch."""
+    pickup: Place
+    destination: Place | None = None
+    payment_method: PaymentMethod
+    observation: str | None = None
+    """The driver's note, in the third person."""
+    vehicle_features: list[str] = Field(default_factory=list)
+    passenger_name: str | None = None
+    passengers: int | None = None
+    pickup_time: str | None = None
+    """When the rider wants to be picked up, as said; None is now."""
+    client_id: str | None = None
+    user_id: str | None = None
+    request_key: str = Field(exclude=True)
+    """What makes a repeated dispatch the same dispatch."""

@@ -1,0 +1,115 @@
+"""What a client may send on the WebSocket, one class each, closed in one discriminated union."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
+
+MAX_THREAD_ID = 128
+"""Longest thread id, in characters."""
+
+
+def _check_thread_id(value: str) -> str:
+    if not is_thread_id(value):
+        raise ValueError("a thread id is 1 to 128 printable characters without spaces")
+    return value
+
+
+def is_thread_id(value: str) -> bool:
+    """Return whether ``value`` can name a thread: 1 to 128 printable characters without spaces."""
+    return 0 < len(value) <= MAX_THREAD_ID and value.isprintable() and " " not in value
+
+
+ThreadId = Annotated[str, Field(min_length=1, max_length=MAX_THREAD_ID), AfterValidator(_check_thread_id)]
+Name = Annotated[str, Field(min_length=1, max_length=256)]
+"""A user's or a client's id."""
+MultitaskStrategy = Literal["interrupt", "enqueue", "reject"]
+"""What new input does to a running turn."""
+
+
+class ClientMessage(BaseModel):
+    """What all client messages share. Unknown fields are ignored, wrong types are not coerced."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+
+class UserInput(ClientMessage):
+    """Runs a turn. Without ``thread_id``: on the connection's current thread, else on a new one."""
+
+    type: Literal["user_input"]
+    text: str
+    thread_id: ThreadId | None = None
+    user_id: Name | None = None
+    client_id: Name | None = None
+    language: Annotated[str, Field(max_length=35)] | None = None
+    multitask_strategy: MultitaskStrategy = "interrupt"
+
+
+class AudioStart(ClientMessage):
+    """Opens the microphone; binary frames follow."""
+
+    type: Literal["audio_start"]
+    thread_id: ThreadId | None = None
+    encoding: Literal["pcm_s16le", "opus", "mulaw"] = "pcm_s16le"
+    sample_rate: Annotated[int, Field(ge=8000, le=96000)] = 16000
+    """Samples per second."""
+    language: Annotated[str, Field(max_length=35)] | None = None
+
+
+class AudioStop(ClientMessage):
+    """Closes the microphone; what was heard is finalised."""
+
+    type: Literal["audio_stop"]
+
+
+class Cancel(ClientMessage):
+    """Ends the running turn as ``interrupted``."""
+
+    type: Literal["cancel"]
+    thread_id: ThreadId | None = None
+
+
+class Pause(ClientMessage):
+    """Holds the delivery of the running turn."""
+
+    type: Literal["pause"]
+    thread_id: ThreadId | None = None
+
+
+class Resume(ClientMessage):
+    """Continues the delivery of the running turn."""
+
+    type: Literal["resume"]
+    thread_id: ThreadId | None = None
+
+
+class Replay(ClientMessage):
+    """Asks for the thread's events after ``after_seq``, then live."""
+
+    type: Literal["replay"]
+    thread_id: ThreadId
+    after_seq: Annotated[int, Field(ge=0)]
+    epoch: Annotated[str, Field(max_length=128)] | None = None
+    audio_from_ms: Annotated[int, Field(ge=0)] | None = None
+
+
+class Playback(ClientMessage):
+    """How much of the spoken answer was heard."""
+
+    type: Literal["playback"]
+    turn_id: Name
+    played_ms: Annotated[int, Field(ge=0)]
+
+
+class Ping(ClientMessage):
+    """Answered by ``pong``."""
+
+    type: Literal["ping"]
+
+
+ClientInput = Annotated[
+    UserInput | AudioStart | AudioStop | Cancel | Pause | Resume | Replay | Playback | Ping,
+    Field(discriminator="type"),
+]
+"""Everything that a client can say."""
+
+CLIENT_INPUT: TypeAdapter[ClientInput] = TypeAdapter(ClientInput)

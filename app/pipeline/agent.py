@@ -1,0 +1,146 @@
+"""The middle stage: a transcript becomes an answer. Knows LangGraph, not taxis."""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import anyio
+import structlog
+from anyio import CancelScope, get_cancelled_exc_class
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, RemoveMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph.state import CompiledStateGraph
+
+from app.models.conversation import Message, TurnInput
+from app.models.events import BookingUpdate, EventSource, SttOutput, TurnEvent
+from app.pipeline.streams import Outlet
+
+log = structlog.stdlib.get_logger("voztaxi.agent")
+
+Emit = Callable[[TurnEvent | BookingUpdate], Awaitable[None]]
+
+_CANCEL_SECONDS = 10.0
+"""How long a cancelled graph may take to finish what must not be cut."""
+
+
+class GraphContext(Protocol):
+    """What the stage needs of the runtime context that it hands to the graph's nodes."""
+
+    def cut_off(self) -> dict[str, Any]:
+        """Return the state update that puts the graph's memory right after a turn that was cut off."""
+        ...
+
+
+class AgentGraph(Protocol):
+    """A compiled graph, and how a turn enters it."""
+
+    graph: CompiledStateGraph[Any, Any, Any, Any]
+    listening_node: str
+    """The node that takes the rider's words; what is put right between turns counts as its doing."""
+
+    def context(self, said: TurnInput, source: EventSource, emit: Emit) -> GraphContext:
+        """Return the runtime context of a turn."""
+        ...
+
+    def state(self, said: TurnInput, transcript: str) -> dict[str, Any]:
+        """Return the input of a turn; its message has the turn's id."""
+        ...
+
+
+class AgentTurn:
+    """One turn of the agent."""
+
+    def __init__(self, agent: AgentGraph, said: TurnInput, source: EventSource) -> None:
+        self._agent = agent
+        self._said = said
+        self._outlet: Outlet[TurnEvent | BookingUpdate] = Outlet()
+        self._context = agent.context(said, source, self._outlet.put)
+        self._config: RunnableConfig = {"configurable": {"thread_id": said.thread_id}}
+
+    @asynccontextmanager
+    async def open(self, transcripts: AsyncIterable[TurnEvent]) -> AsyncIterator[AsyncIterable[TurnEvent | BookingUpdate]]:
+        """Open the stage over the transcripts; on leaving the block the graph has stopped."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._work, transcripts)
+            try:
+                yield self._outlet
+            finally:
+                self._outlet.abandon()
+                tasks.cancel_scope.cancel()
+
+    def undelivered(self) -> list[TurnEvent | BookingUpdate]:
+        """Return what the graph said and nobody took, also while it was being stopped."""
+        return self._outlet.abandon()
+
+    async def reconcile(self, lines: Sequence[Message]) -> None:
+        """Write into the checkpoint what the rider was really told.
+
+        The graph may have saved less than was said (it was stopped inside a node) or more (a node
+        was done before its words went out). Messages of this turn are brought to say what ``lines``
+        says; each tool call then has its answer.
+        """
+        graph = self._agent.graph
+        snapshot = await graph.aget_state(self._config)
+        saved: list[BaseMessage] = list(snapshot.values.get("messages", ()))
+        start = next((i for i, message in enumerate(saved) if message.id == self._said.turn_id), None)
+        changes: list[BaseMessage] = []
+        if start is None:
+            changes.append(HumanMessage(self._said.text, id=self._said.turn_id))
+            start = len(saved)
+        own = saved[start + 1 :]
+        for index, line in enumerate(lines):
+            message_id = own[index].id if index < len(own) else line.id
+            changes.append(as_langchain(line, message_id))
+        changes.extend(RemoveMessage(id=message.id) for message in own[len(lines) :] if message.id is not None)
+        await graph.aupdate_state(
+            self._config, {"messages": changes, **self._context.cut_off()}, as_node=self._agent.listening_node
+        )
+
+    async def _work(self, transcripts: AsyncIterable[TurnEvent]) -> None:
+        async for event in transcripts:
+            await self._outlet.put(event)
+            if isinstance(event, SttOutput):
+                await self._answer(event.text)
+        self._outlet.finish()
+
+    async def _answer(self, transcript: str) -> None:
+        """Run the graph in a task of its own.
+
+        anyio cancels again and again until a scope is left, asyncio's code expects to be cancelled
+        once: the graph gets one cancellation and the time to end what it protects.
+        """
+        task = asyncio.create_task(
+            self._agent.graph.ainvoke(
+                self._agent.state(self._said, transcript),
+                self._config,
+                context=self._context,
+                durability="exit",
+                stream_mode="updates",
+            )
+        )
+        try:
+            await asyncio.wait([task])
+        except get_cancelled_exc_class():
+            task.cancel()
+            with CancelScope(shield=True), anyio.move_on_after(_CANCEL_SECONDS):
+                await asyncio.wait([task])
+            if not task.done():
+                log.error("graph did not stop", thread_id=self._said.thread_id, turn_id=self._said.turn_id)
+            elif not task.cancelled() and task.exception() is not None:
+                log.warning("graph failed while it was stopped", exc_info=task.exception())
+            raise
+        task.result()
+
+
+def as_langchain(line: Message, message_id: str | None) -> BaseMessage:
+    """Return a stored line as the message that a chat model is given."""
+    if line.role == "user":
+        return HumanMessage(line.content, id=message_id)
+    if line.role == "tool":
+        return ToolMessage(line.content, tool_call_id=line.tool_call_id or "", id=message_id)
+    calls = [
+        {"type": "tool_call", "id": call["toolCallId"], "name": call["name"], "args": call["args"]}
+        for call in line.tool_calls or ()
+    ]
+    return AIMessage(line.content, tool_calls=calls, name=line.agent, id=message_id)

@@ -1,0 +1,82 @@
+"""Threads: whose they are, what is in them, forgetting them."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.core.errors import ForbiddenThread
+from app.models.conversation import Conversation, Message
+from app.stores.base import ConversationStore, EventLog
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadMemory:
+    """The agent's memory of a thread, as far as services may touch it."""
+
+    describe: Callable[[str], Awaitable[dict[str, Any]]]
+    forget: Callable[[str], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadView:
+    """A thread as a client sees it."""
+
+    conversation: Conversation
+    messages: Sequence[Message]
+    state: dict[str, Any]
+    seq: int
+    epoch: str
+
+
+class ThreadService:
+    """Looks after threads."""
+
+    def __init__(self, *, conversations: ConversationStore, event_log: EventLog, memory: ThreadMemory) -> None:
+        self._conversations = conversations
+        self._log = event_log
+        self._memory = memory
+
+    async def authorise(self, thread_id: str, user_id: str | None) -> None:
+        """Let only its rider use a thread.
+
+        A thread nobody has claimed is open to whoever knows its id, and so is a claimed one to
+        someone who says nothing of who they are: without accounts the id is the key.
+
+        Raises:
+            ForbiddenThread: The thread is somebody else's.
+        """
+        if user_id is None:
+            return
+        conversation = await self._conversations.get(thread_id)
+        if conversation is not None and conversation.user_id not in (None, user_id):
+            raise ForbiddenThread
+
+    async def view(self, thread_id: str) -> ThreadView | None:
+        """Return a thread with its messages and the agent's state; None where there is none."""
+        conversation = await self._conversations.get(thread_id)
+        if conversation is None:
+            return None
+        position = await self._log.position(thread_id)
+        return ThreadView(
+            conversation=conversation,
+            messages=await self._conversations.messages(thread_id),
+            state=await self._memory.describe(thread_id),
+            seq=position.seq,
+            epoch=position.epoch,
+        )
+
+    async def messages(self, thread_id: str) -> Sequence[Message]:
+        """Return the saved messages of a thread."""
+        return await self._conversations.messages(thread_id)
+
+    async def forget(self, thread_id: str) -> bool:
+        """Forget a thread: its messages, its events and what the agent remembers. Bookings stay.
+
+        Returns:
+            Whether there was one.
+        """
+        known = await self._conversations.get(thread_id) is not None
+        await self._memory.forget(thread_id)
+        await self._conversations.forget(thread_id)
+        await self._log.forget(thread_id)
+        return known

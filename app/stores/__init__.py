@@ -1,0 +1,1 @@
+"""Persistence. Returns models, never rows."""

@@ -1,0 +1,133 @@
+"""What a store must do. Implementations: ``memory.py``, ``sql/``.
+
+Every method may raise ``StoreError``; a caller that cannot wait for ever sets its own deadline.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from app.models.booking import Booking, BookingStatus
+from app.models.conversation import Conversation, Message, TurnRecord
+from app.models.events import Event, Position, Record, TurnStatus
+
+
+class BookingStore(Protocol):
+    """Bookings, by their id and by the request that made them."""
+
+    async def create(self, booking: Booking) -> Booking:
+        """Store a booking once per ``request_key``.
+
+        Returns:
+            The booking of that key: the given one, or the one stored before.
+        """
+        ...
+
+    async def get(self, booking_id: str) -> Booking | None:
+        """Return a booking, or None."""
+        ...
+
+    async def list(self, thread_id: str) -> Sequence[Booking]:
+        """Return the bookings of a thread, oldest first."""
+        ...
+
+    async def change_status(
+        self, booking_id: str, status: BookingStatus, *, allowed_from: frozenset[BookingStatus]
+    ) -> Booking | None:
+        """Set the status if the present one is in ``allowed_from``, as one step.
+
+        Returns:
+            The changed booking; None where there is no such booking or its status does not allow it.
+        """
+        ...
+
+
+class ConversationStore(Protocol):
+    """Conversations with their messages, and the turns that made them."""
+
+    async def begin_turn(self, turn: TurnRecord, message: Message, conversation: Conversation) -> None:
+        """Open the conversation if it is new, and store the turn as running with the rider's message.
+
+        An owner is set where there was none, and never changed.
+        """
+        ...
+
+    async def end_turn(
+        self, turn_id: str, status: TurnStatus, ended_at: int, messages: Sequence[Message]
+    ) -> None:
+        """Store how a turn ended and the messages it made, as one step. Repeating it changes nothing."""
+        ...
+
+    async def unfinished_turns(self) -> Sequence[TurnRecord]:
+        """Return the turns that are stored as running."""
+        ...
+
+    async def get(self, thread_id: str) -> Conversation | None:
+        """Return a conversation, or None."""
+        ...
+
+    async def messages(self, thread_id: str, *, limit: int | None = None) -> Sequence[Message]:
+        """Return the newest ``limit`` messages of a conversation, oldest first."""
+        ...
+
+    async def forget(self, thread_id: str) -> None:
+        """Delete a conversation, its messages and its turns."""
+        ...
+
+    async def ping(self) -> None:
+        """Raise where the store cannot be reached."""
+        ...
+
+
+class LogReader(Protocol):
+    """A reading position in the log of one thread."""
+
+    recovered: bool
+    """Whether the log reached back to the position that was asked for."""
+    position: Position
+    """The newest position when the reader was opened."""
+
+    async def read(self) -> Sequence[Record]:
+        """Return the next records, at least one; wait for them if need be.
+
+        Raises:
+            LogTruncated: The reader fell behind what the log keeps, or the thread was forgotten.
+        """
+        ...
+
+
+class EventLog(Protocol):
+    """The events of each thread in order, numbered from 1 without a gap. One writer per thread at a time."""
+
+    async def position(self, thread_id: str) -> Position:
+        """Return the newest position of a thread; ``seq`` 0 where nothing was logged."""
+        ...
+
+    async def append(self, thread_id: str, events: Sequence[Event], *, durable: bool = False) -> Sequence[Record]:
+        """Log events and let every reader have them.
+
+        Args:
+            thread_id: The thread.
+            events: In order; all of them ``replayable``.
+            durable: Return, and let readers have the events, only once they are stored. Where storing
+                fails, nothing was logged and the call may be repeated with other events.
+        """
+        ...
+
+    def open(
+        self, thread_id: str, *, after_seq: int | None = None, epoch: str | None = None
+    ) -> AbstractAsyncContextManager[LogReader]:
+        """Open a reader of what follows ``after_seq``; None is the newest position.
+
+        With an ``epoch`` that is not the log's, or an ``after_seq`` that the log does not reach, the
+        reader says ``recovered`` false and starts at the newest position.
+        """
+        ...
+
+    async def renew(self, thread_id: str) -> None:
+        """Begin a new epoch: numbers given out before are not to be trusted."""
+        ...
+
+    async def forget(self, thread_id: str) -> None:
+        """Delete the log of a thread."""
+        ...

@@ -1,0 +1,265 @@
+"""Every store in plain Python: for tests, and for runs that need to keep nothing."""
+
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import anyio
+
+from app.core.clock import NewId, NowMs
+from app.core.errors import LogTruncated
+from app.models.booking import Booking, BookingStatus
+from app.models.conversation import Conversation, Message, TurnRecord
+from app.models.events import Event, Position, Record, TurnStatus
+
+
+class MemoryBookingStore:
+    """Bookings in a dict."""
+
+    def __init__(self) -> None:
+        self._bookings: dict[str, Booking] = {}
+        self._by_request: dict[str, str] = {}
+
+    async def create(self, booking: Booking) -> Booking:
+        """See ``BookingStore``."""
+        booking_id = self._by_request.setdefault(booking.request_key, booking.booking_id)
+        return self._bookings.setdefault(booking_id, booking)
+
+    async def get(self, booking_id: str) -> Booking | None:
+        """See ``BookingStore``."""
+        return self._bookings.get(booking_id)
+
+    async def list(self, thread_id: str) -> Sequence[Booking]:
+        """See ``BookingStore``."""
+        return [booking for booking in self._bookings.values() if booking.thread_id == thread_id]
+
+    async def change_status(
+        self, booking_id: str, status: BookingStatus, *, allowed_from: frozenset[BookingStatus]
+    ) -> Booking | None:
+        """See ``BookingStore``."""
+        booking = self._bookings.get(booking_id)
+        if booking is None or booking.status not in allowed_from:
+            return None
+        changed = booking.model_copy(update={"status": status})
+        self._bookings[booking_id] = changed
+        return changed
+
+
+class MemoryConversationStore:
+    """Conversations in dicts."""
+
+    def __init__(self) -> None:
+        self._conversations: dict[str, Conversation] = {}
+        self._messages: dict[str, dict[str, Message]] = {}
+        self._turns: dict[str, TurnRecord] = {}
+
+    async def begin_turn(self, turn: TurnRecord, message: Message, conversation: Conversation) -> None:
+        """See ``ConversationStore``."""
+        known = self._conversations.setdefault(conversation.thread_id, conversation)
+        self._conversations[conversation.thread_id] = known.model_copy(
+            update={
+                "user_id": known.user_id or conversation.user_id,
+                "client_id": known.client_id or conversation.client_id,
+                "updated_at": conversation.updated_at,
+            }
+        )
+        self._turns[turn.turn_id] = turn
+        self._messages.setdefault(turn.thread_id, {})[message.id] = message
+
+    async def end_turn(
+        self, turn_id: str, status: TurnStatus, ended_at: int, messages: Sequence[Message]
+    ) -> None:
+        """See ``ConversationStore``."""
+        turn = self._turns.get(turn_id)
+        if turn is None or turn.status != "running":
+            return
+        self._turns[turn_id] = turn.model_copy(update={"status": status, "ended_at": ended_at})
+        stored = self._messages.setdefault(turn.thread_id, {})
+        for message in messages:
+            stored.setdefault(message.id, message)
+
+    async def unfinished_turns(self) -> Sequence[TurnRecord]:
+        """See ``ConversationStore``."""
+        return [turn for turn in self._turns.values() if turn.status == "running"]
+
+    async def get(self, thread_id: str) -> Conversation | None:
+        """See ``ConversationStore``."""
+        return self._conversations.get(thread_id)
+
+    async def messages(self, thread_id: str, *, limit: int | None = None) -> Sequence[Message]:
+        """See ``ConversationStore``."""
+        found = list(self._messages.get(thread_id, {}).values())
+        return found if limit is None else found[-limit:]
+
+    async def forget(self, thread_id: str) -> None:
+        """See ``ConversationStore``."""
+        self._conversations.pop(thread_id, None)
+        self._messages.pop(thread_id, None)
+        self._turns = {key: turn for key, turn in self._turns.items() if turn.thread_id != thread_id}
+
+    async def ping(self) -> None:
+        """See ``ConversationStore``."""
+
+
+class ThreadLog:
+    """The newest records of one thread, and a bell that rings when there are more."""
+
+    def __init__(self, position: Position) -> None:
+        self.epoch = position.epoch
+        self.last_seq = position.seq
+        self.records: deque[Record] = deque()
+        self.readers = 0
+        self.closed = False
+        self._bell = anyio.Event()
+
+    @property
+    def first_seq(self) -> int:
+        """The oldest number still here; one more than the newest where nothing is."""
+        return self.records[0].seq if self.records else self.last_seq + 1
+
+    @property
+    def position(self) -> Position:
+        """The newest position."""
+        return Position(self.last_seq, self.epoch)
+
+    def number(self, events: Sequence[Event]) -> list[Record]:
+        """Return the records that ``events`` would be; nothing is changed."""
+        return [Record(self.last_seq + index, event) for index, event in enumerate(events, 1)]
+
+    def publish(self, records: Sequence[Record]) -> None:
+        """Let readers have ``records``, which follow the newest."""
+        self.records.extend(records)
+        self.last_seq = records[-1].seq
+        self.ring()
+
+    def ring(self) -> None:
+        """Wake every waiting reader."""
+        bell, self._bell = self._bell, anyio.Event()
+        bell.set()
+
+    async def wait(self) -> None:
+        """Wait for the next ``publish`` or ``ring``."""
+        await self._bell.wait()
+
+    def following(self, seq: int) -> list[Record]:
+        """Return the records after ``seq``, which must not be older than what is here."""
+        missing = self.last_seq - seq
+        if missing >= len(self.records):
+            return list(self.records)
+        return [self.records[index] for index in range(len(self.records) - missing, len(self.records))]
+
+    def close(self) -> None:
+        """The log of this thread ends: readers are told."""
+        self.closed = True
+        self.ring()
+
+
+class MemoryLogReader:
+    """A ``LogReader`` over a ``ThreadLog``."""
+
+    def __init__(self, log: ThreadLog, *, after_seq: int | None, epoch: str | None) -> None:
+        self._log = log
+        self.position = log.position
+        self.recovered = reaches_back(log.position, log.first_seq, after_seq=after_seq, epoch=epoch)
+        self._seq = log.last_seq if after_seq is None or not self.recovered else after_seq
+
+    async def read(self) -> Sequence[Record]:
+        """See ``LogReader``."""
+        log = self._log
+        while log.last_seq <= self._seq and not log.closed:
+            await log.wait()
+        if log.closed or log.first_seq > self._seq + 1 or log.epoch != self.position.epoch:
+            raise LogTruncated
+        records = log.following(self._seq)
+        self._seq = records[-1].seq
+        return records
+
+
+def reaches_back(newest: Position, first_seq: int, *, after_seq: int | None, epoch: str | None) -> bool:
+    """Return whether a log from ``first_seq`` to ``newest`` holds all that follows ``after_seq``."""
+    if epoch is not None and epoch != newest.epoch:
+        return False
+    return after_seq is None or first_seq - 1 <= after_seq <= newest.seq
+
+
+class MemoryEventLog:
+    """The event log of a process.
+
+    Args:
+        new_id: Makes epochs.
+        now_ms: The clock by which events grow old.
+        max_events: Records kept per thread.
+        max_age_ms: How long a thread's records are kept once nothing is added to them.
+        max_threads: Threads kept; the one that was quiet the longest goes first.
+    """
+
+    def __init__(
+        self, *, new_id: NewId, now_ms: NowMs, max_events: int, max_age_ms: float, max_threads: int = 100_000
+    ) -> None:
+        self._new_id = new_id
+        self._now_ms = now_ms
+        self._max_events = max_events
+        self._max_age_ms = max_age_ms
+        self._max_threads = max_threads
+        self._threads: OrderedDict[str, ThreadLog] = OrderedDict()
+        self._touched: dict[str, int] = {}
+
+    async def position(self, thread_id: str) -> Position:
+        """See ``EventLog``."""
+        return self._thread(thread_id).position
+
+    async def append(self, thread_id: str, events: Sequence[Event], *, durable: bool = False) -> Sequence[Record]:
+        """See ``EventLog``."""
+        if not events:
+            return []
+        log = self._thread(thread_id)
+        records = log.number(events)
+        log.publish(records)
+        while len(log.records) > self._max_events:
+            log.records.popleft()
+        return records
+
+    @asynccontextmanager
+    async def open(
+        self, thread_id: str, *, after_seq: int | None = None, epoch: str | None = None
+    ) -> AsyncIterator[MemoryLogReader]:
+        """See ``EventLog``."""
+        log = self._thread(thread_id)
+        log.readers += 1
+        try:
+            yield MemoryLogReader(log, after_seq=after_seq, epoch=epoch)
+        finally:
+            log.readers -= 1
+
+    async def renew(self, thread_id: str) -> None:
+        """See ``EventLog``."""
+        log = self._thread(thread_id)
+        log.epoch = self._new_id()
+        log.records.clear()
+        log.ring()
+
+    async def forget(self, thread_id: str) -> None:
+        """See ``EventLog``."""
+        log = self._threads.pop(thread_id, None)
+        self._touched.pop(thread_id, None)
+        if log is not None:
+            log.close()
+
+    def _thread(self, thread_id: str) -> ThreadLog:
+        log = self._threads.get(thread_id)
+        if log is None:
+            log = self._threads[thread_id] = ThreadLog(Position(0, self._new_id()))
+            self._drop_old()
+        self._threads.move_to_end(thread_id)
+        self._touched[thread_id] = self._now_ms()
+        return log
+
+    def _drop_old(self) -> None:
+        """Forget quiet threads, oldest first, as long as one is over a limit and nobody reads it."""
+        oldest_allowed = self._now_ms() - self._max_age_ms
+        while len(self._threads) > 1:
+            thread_id = next(iter(self._threads))
+            is_due = len(self._threads) > self._max_threads or self._touched[thread_id] < oldest_allowed
+            if self._threads[thread_id].readers or not is_due:
+                return
+            del self._threads[thread_id], self._touched[thread_id]

@@ -1,0 +1,1 @@
+"""The taxi domain: rules, agents and the graph that joins them."""

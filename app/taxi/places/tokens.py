@@ -1,0 +1,104 @@
+"""Splitting a rider's text into numbers, words and signs with their places in the original."""
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from app.taxi.places.folding import fold
+from app.taxi.places.numerals import read_number
+
+Kind = Literal["number", "word", "sign", "phone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One piece of a text.
+
+    Attributes:
+        kind: number, word, sign, or a telephone number (which is never part of an address).
+        text: digits of a number (also of a spoken one), folded word, or the sign.
+        start: first index in the original text.
+        end: index after the last character in the original text.
+        glued: no blank lies between this token and the one before it.
+        spoken: a number that was written in words.
+    """
+
+    kind: Kind
+    text: str
+    start: int
+    end: int
+    glued: bool = False
+    spoken: bool = False
+
+
+_PIECE: Final = re.compile(
+    r"(?P<phone>(?<!\d)(?:\+?57[ .-]?)?3\d{2}[ .-]?\d{3}[ .-]?\d{2}[ .-]?\d{2}(?!\d))"
+    r"|(?P<number>\d+)|(?P<word>[^\W\d_]+)|(?P<sign>[^\w\s]|_)"
+)
+_DASHES: Final = {"–": "-", "—": "-", "‒": "-", "−": "-", "‐": "-", "‑": "-", "\N{FULLWIDTH NUMBER SIGN}": "#"}
+_SPLITTABLE: Final = re.compile(
+    r"(?P<head>[a-z]{0,2}?)(?P<tail>sur|norte|bis|calle|clle|cll|cl|carrera|cra|cr|kra|kr|avenida|av|dg|diag|tv|transv"
+    r"|apto|con|y|no)"
+)
+_MAX_DIGITS: Final = 40
+
+
+def _split_glued_word(word: str) -> int:
+    """Length of the letter part in what is glued to a number: "bcl" of "51BCL" is 1, "sur" of "9SUR" is 0."""
+    match = _SPLITTABLE.fullmatch(word)
+    return len(match["head"]) if match else len(word)
+
+
+def _raw_tokens(text: str) -> list[Token]:
+    tokens: list[Token] = []
+    previous_end = -1
+    for match in _PIECE.finditer(fold(text)):
+        start, end = match.span()
+        piece = match.group()
+        kind = match.lastgroup
+        glued = start == previous_end
+        if kind == "word":
+            after_number = glued and bool(tokens) and tokens[-1].kind == "number"
+            cut = _split_glued_word(piece) if after_number and len(piece) > 1 else 0
+            if 0 < cut < len(piece):
+                tokens.append(Token("word", piece[:cut], start, start + cut, glued=True))
+                tokens.append(Token("word", piece[cut:], start + cut, end, glued=True))
+            else:
+                tokens.append(Token("word", piece, start, end, glued=glued))
+        elif kind == "number":
+            # int() of other scripts' digits is right, and an absurd flood of digits is cut: it is no street anyway.
+            digits = piece if piece.isascii() else "".join(str(int(digit)) for digit in piece[:_MAX_DIGITS])
+            tokens.append(Token("number", digits[:_MAX_DIGITS], start, end, glued=glued))
+        elif kind == "phone":
+            tokens.append(Token("phone", piece, start, end, glued=glued))
+        else:
+            tokens.append(Token("sign", _DASHES.get(piece, piece), start, end, glued=glued))
+        previous_end = end
+    return tokens
+
+
+def tokenize(text: str) -> list[Token]:
+    """Split a text; runs of number words become one number token.
+
+    Args:
+        text: anything a rider may send.
+
+    Returns:
+        The tokens in order; each knows its span in ``text``.
+    """
+    raw = _raw_tokens(text)
+    words = [token.text if token.kind == "word" else "" for token in raw]
+    tokens: list[Token] = []
+    position = 0
+    while position < len(raw):
+        number = read_number(words, position) if raw[position].kind == "word" else None
+        if number is None:
+            tokens.append(raw[position])
+            position += 1
+            continue
+        digits, after = number
+        tokens.append(
+            Token("number", digits, raw[position].start, raw[after - 1].end, glued=raw[position].glued, spoken=True)
+        )
+        position = after
+    return tokens

@@ -1,0 +1,1 @@
+"""The guarantee: one turn, one terminal event, last, after the save."""

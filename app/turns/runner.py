@@ -1,0 +1,308 @@
+"""Runs a turn from its input to its one terminal event.
+
+The guarantee lives in ``TurnRunner.run``: whatever happens inside, its ``finally`` saves what was
+said and then logs exactly one ``TurnEnd``, after which the lifecycle lets nothing pass.
+"""
+
+import math
+from collections.abc import AsyncIterable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import anyio
+import structlog
+from anyio import CancelScope, get_cancelled_exc_class
+
+from app.core.clock import NowMs
+from app.core.errors import AgentError as AgentFailure
+from app.core.errors import AppError, StoreError, TurnTimeout, as_app_error
+from app.models.conversation import Message, TurnInput
+from app.models.events import (
+    AgentEnd,
+    AgentError,
+    BookingUpdate,
+    Event,
+    EventSource,
+    SttOutput,
+    ToolCall,
+    ToolResult,
+    TurnEnd,
+    TurnEvent,
+    TurnStart,
+    TurnStatus,
+)
+from app.stores.base import ConversationStore, EventLog
+from app.turns.lifecycle import Lifecycle, Phase
+from app.turns.turn import Turn
+
+log = structlog.stdlib.get_logger("voztaxi.turn")
+
+
+class Stages(Protocol):
+    """The stages of one turn, speech-to-text > agent > text-to-speech."""
+
+    def open(self) -> AbstractAsyncContextManager[AsyncIterable[TurnEvent | BookingUpdate]]:
+        """Open the stages; nothing of them outlives the block."""
+        ...
+
+    def undelivered(self) -> Sequence[TurnEvent | BookingUpdate]:
+        """Return what the stages still had to say when they were closed."""
+        ...
+
+    async def reconcile(self, lines: Sequence[Message]) -> None:
+        """Make the agent's memory agree with ``lines``, the story of a turn that was cut off."""
+        ...
+
+
+class Pipeline(Protocol):
+    """Makes the stages of a turn."""
+
+    def prepare(self, said: TurnInput, source: EventSource) -> Stages:
+        """Return the stages for one input, not yet open."""
+        ...
+
+
+class Observer(Protocol):
+    """Watches turns without taking part: logs, metrics, traces."""
+
+    def observe(self, event: Event) -> None:
+        """Take note of an event that was logged."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TurnLimits:
+    """How long things may take, in seconds."""
+
+    turn: float
+    pause: float
+    store: float
+
+
+class Gate:
+    """Holds the delivery of a turn. A held turn goes on by itself after ``limit`` seconds."""
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+        self._open: anyio.Event | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether delivery is held."""
+        return self._open is not None
+
+    def close(self) -> None:
+        """Hold what comes next."""
+        if self._open is None:
+            self._open = anyio.Event()
+
+    def open(self) -> None:
+        """Go on."""
+        if self._open is not None:
+            self._open.set()
+            self._open = None
+
+    async def wait(self) -> None:
+        """Return at once while open, else when opened or after the limit."""
+        waiting = self._open
+        if waiting is None:
+            return
+        with anyio.move_on_after(self._limit):
+            await waiting.wait()
+        if self._open is waiting:
+            self.open()
+
+
+class TurnRunner:
+    """Runs turns: pipeline into log, then save, then the terminal event."""
+
+    def __init__(
+        self,
+        *,
+        pipeline: Pipeline,
+        event_log: EventLog,
+        conversations: ConversationStore,
+        now_ms: NowMs,
+        limits: TurnLimits,
+        observers: Sequence[Callable[[TurnInput], Observer]] = (),
+    ) -> None:
+        self._pipeline = pipeline
+        self._log = event_log
+        self._conversations = conversations
+        self._now_ms = now_ms
+        self._limits = limits
+        self._observers = observers
+
+    def gate(self) -> Gate:
+        """Return a gate for one turn, open."""
+        return Gate(self._limits.pause)
+
+    async def run(self, said: TurnInput, gate: Gate) -> None:
+        """Run one turn. Raises only cancellation: a failure is an event."""
+        run = _Run(self, said, gate)
+        outcome: TurnStatus = "completed"
+        failure: AppError | None = None
+        try:
+            with structlog.contextvars.bound_contextvars(thread_id=said.thread_id, turn_id=said.turn_id):
+                with CancelScope(shield=True):
+                    await run.begin()
+                await run.stages()
+        except get_cancelled_exc_class():
+            outcome = "interrupted"
+            raise
+        except Exception as error:
+            outcome, failure = "failed", as_app_error(error)
+            if failure.code == AppError.code:
+                log.exception("turn failed unexpectedly", thread_id=said.thread_id, turn_id=said.turn_id)
+        finally:
+            with CancelScope(shield=True):
+                await run.finish(outcome, failure)
+
+    async def close_unfinished(self) -> int:
+        """Give every turn that a dead process left running its terminal event.
+
+        Returns:
+            How many there were.
+        """
+        unfinished = await self._conversations.unfinished_turns()
+        for record in unfinished:
+            said = TurnInput(
+                thread_id=record.thread_id, turn_id=record.turn_id, text=record.text, received_at=record.started_at
+            )
+            await self._log.renew(record.thread_id)
+            lost = AgentFailure("El proceso que respondía se detuvo.", code="worker_lost")
+            await _Run(self, said, self.gate()).finish("failed", lost)
+        return len(unfinished)
+
+
+class _Run:
+    """One turn while it runs: its stages, its lifecycle, its story, its observers."""
+
+    def __init__(self, runner: TurnRunner, said: TurnInput, gate: Gate) -> None:
+        self._said = said
+        self._gate = gate
+        self._log = runner._log
+        self._conversations = runner._conversations
+        self._limits = runner._limits
+        self._source = EventSource(said.thread_id, said.turn_id, runner._now_ms)
+        self._stages = runner._pipeline.prepare(said, self._source)
+        self._lifecycle = Lifecycle()
+        self._story = Turn(said)
+        self._observers = [make(said) for make in runner._observers]
+
+    async def begin(self) -> None:
+        """Store that the turn runs and what the rider said, before anything is answered."""
+        story = self._story
+        with store_deadline(self._limits.store):
+            await self._conversations.begin_turn(story.record(), story.user_message(), story.conversation())
+
+    async def stages(self) -> None:
+        """Log what the stages yield."""
+        with CancelScope(deadline=anyio.current_time() + self._limits.turn) as scope:
+            async with self._stages.open() as events:
+                async for event in events:
+                    if self._gate.is_closed:
+                        remaining = scope.deadline - anyio.current_time()
+                        scope.deadline = math.inf
+                        await self._gate.wait()
+                        scope.deadline = anyio.current_time() + remaining
+                    await self._record(event)
+        if scope.cancelled_caught:
+            raise TurnTimeout
+        if not self._story.text:
+            raise AgentFailure("El agente no dijo nada.", code="agent_silent")
+
+    async def finish(self, outcome: TurnStatus, failure: AppError | None) -> None:
+        """Close what is open, save, and log the terminal event. Never raises."""
+        try:
+            await self._say_what_is_missing()
+            with store_deadline(self._limits.store):
+                await self._save(outcome)
+            with store_deadline(self._limits.store):
+                await self._end(outcome, failure, durable=True)
+        except Exception as error:
+            log.warning("turn could not be saved", exc_info=error, **self._ids)
+            if outcome != "failed":
+                outcome, failure = "failed", as_app_error(error)
+            try:
+                with store_deadline(self._limits.store):
+                    await self._end(outcome, failure, durable=False)
+            except Exception:
+                log.exception("turn has no terminal event", **self._ids)
+
+    @property
+    def _ids(self) -> dict[str, str]:
+        return {"thread_id": self._said.thread_id, "turn_id": self._said.turn_id}
+
+    async def _record(self, event: TurnEvent | BookingUpdate) -> None:
+        """Log one event of the stages; readers have it from then on."""
+        if isinstance(event, AgentEnd) and self._lifecycle.has_finished(event.agent):
+            return
+        await self._append(event)
+        if isinstance(event, SttOutput):
+            await self._append(await self._turn_start())
+
+    async def _turn_start(self) -> TurnStart:
+        position = await self._log.position(self._said.thread_id)
+        return self._source.make(TurnStart, epoch=position.epoch)
+
+    async def _append(self, event: TurnEvent | BookingUpdate) -> None:
+        """Check, log and note an event."""
+        if isinstance(event, TurnEvent):
+            self._lifecycle.check(event)
+        await self._log.append(self._said.thread_id, [event])
+        self._note(event)
+
+    def _note(self, event: TurnEvent | BookingUpdate) -> None:
+        if isinstance(event, TurnEvent):
+            self._lifecycle.accept(event)
+        self._story.observe(event)
+        for observer in self._observers:
+            observer.observe(event)
+
+    async def _say_what_is_missing(self) -> None:
+        """Bring a turn that broke off anywhere to where it may end.
+
+        Words that were not delivered stay unsaid. What a tool did is told: a booking that was made
+        while the turn was being interrupted is the rider's to know.
+        """
+        if self._lifecycle.phase is Phase.NEW:
+            await self._append(self._source.make(SttOutput, text=self._said.text))
+        if self._lifecycle.phase is Phase.HEARD:
+            await self._append(await self._turn_start())
+        for event in self._stages.undelivered():
+            if isinstance(event, ToolCall | ToolResult | BookingUpdate):
+                await self._append(event)
+        for event in self._lifecycle.closing(self._source):
+            await self._append(event)
+
+    async def _save(self, outcome: TurnStatus) -> None:
+        lines = self._story.messages(outcome)
+        if outcome != "completed":
+            await self._stages.reconcile(lines)
+        await self._conversations.end_turn(self._said.turn_id, outcome, self._source.now_ms(), lines)
+
+    async def _end(self, outcome: TurnStatus, failure: AppError | None, *, durable: bool) -> None:
+        """Log the terminal event, after the reason where there is one."""
+        end = self._source.make(TurnEnd, status=outcome, text=self._story.text, booking_id=self._story.booking_id)
+        events: list[TurnEvent] = [end]
+        if failure is not None:
+            events.insert(0, self._source.make(AgentError, error=failure.message, code=failure.error_code))
+        await self._log.append(self._said.thread_id, events, durable=durable)
+        for event in events:
+            self._note(event)
+
+
+@contextmanager
+def store_deadline(seconds: float) -> Iterator[None]:
+    """Bound a store's work, and make whatever goes wrong in it a ``StoreError``."""
+    try:
+        with anyio.fail_after(seconds):
+            yield
+    except AppError:
+        raise
+    except TimeoutError as error:
+        raise StoreError("El almacenamiento no respondió a tiempo.") from error
+    except Exception as error:
+        raise StoreError from error
