@@ -1,7 +1,7 @@
 """What a rider wants of the sentence just said, as far as rules can tell.
 
-`is_yes` stands before the dispatch of a real taxi. It therefore does not look for a «sí» but reads the *whole* sentence: every
-word must belong to a phrase of consent or be a courtesy, or the answer is no consent.
+`is_yes` stands before the dispatch of a real taxi. It therefore does not look for a «sí» but reads the *whole*
+sentence: every word must belong to a phrase of consent or be a courtesy, or the answer is no consent.
 """
 
 import re
@@ -45,50 +45,65 @@ class Intent(StrEnum):
 # What is said for yes and for no: whole sentences are built of these and of the courtesies, longest phrase first.
 
 _YES = """
-si|sip|sep|sii|sisas|si claro|si senor|claro|claro que si|clarisimo|por supuesto|como no|desde luego|obvio|seguro que si
-ok|okey|okay|okei|oki|okis|oka|oke|vale|va|listo|lista|listos|listico|bueno|bien|esta bien|todo bien|todo ok|todo correcto
-todo esta bien|todo esta correcto|todo perfecto|todo en orden|asi es|asi mismo|eso|eso es|eso mismo|tal cual|es correcto
-esta correcto|esta correcta|estan correctos|esta perfecto|correcto|correcta|corecto|correctamente|exacto|exactamente|exactico
-efectivamente|afirmativo|positivo|cierto|es cierto|perfecto|perfecta|perfeto|excelente|genial|super|chevere|bacano|de acuerdo
-de una|de one|dale|dele|dale pues|dale que si|hagale|agale|hagale pues|hazle|hagalo|hazlo|metele|adelante|proceda|procede
-confirmo|confirmado|confirmada|confirma|confirmar|confirme|confirmalo|confirmelo|confirmamos|confirmadisimo|lo confirmo
-comfirmo|confrimo|confimo|comfirmado|si confirmo|acepto|aceptado|apruebo|me parece|me parece bien|me sirve
-mandalo|mandelo|mandemelo|mandamelo|envialo|envielo|enviamelo|enviemelo|pidelo|pidalo|pidamelo|pidemelo
-solicitalo|solicitelo|despachalo|despachelo|que venga|no hay problema|sin problema
-yes|yep|yeah|yup|sure|correct|right|confirm|confirmed|i confirm|go ahead|of course|that is right|that s right|that is correct
-that s correct|perfect|great|all good|sounds good|yes please|please do|send it|book it
+si|sip|sep|sisas|si claro|si senor|si senora|claro|claro que si|clarisimo|por supuesto|desde luego|obvio
+seguro que si|ok|okey|okay|okei|oki|okis|oka|oke|vale|listo|lista|listos|listico|bueno|esta bien|todo bien|todo ok
+todo correcto|todo esta bien|todo esta correcto|todo perfecto|todo en orden|asi es|asi mismo|eso es|eso mismo
+tal cual|es correcto|esta correcto|esta correcta|estan correctos|esta perfecto|correcto|correcta|corecto
+correctamente|exacto|exactamente|exactico|efectivamente|afirmativo|positivo|es cierto|perfecto|perfecta|perfeto
+excelente|genial|super|chevere|bacano|de acuerdo|de una|de one|dale|dele|dale pues|dale que si|hagale|agale
+hagale pues|hazle|hagalo|hazlo|metele|adelante|proceda|procede|sin problema|que venga|confirmo|confirmado|confirmada
+confirma|confirmar|confirme|confirmalo|confirmelo|confirmamos|confirmadisimo|lo confirmo|comfirmo|confrimo|confimo
+comfirmado|confirmo {ride}|confirma {ride}|confirme {ride}|confirmado {ride}|acepto|aceptado|apruebo|me parece
+me parece bien|me sirve|mandalo|mandelo|mandemelo|mandamelo|envialo|envielo|enviamelo|enviemelo|pidelo|pidalo
+pidamelo|pidemelo|solicitalo|solicitelo|despachalo|despachelo|yes|yep|yeah|yup|sure|correct|right|confirm|confirmed
+i confirm|go ahead|of course|that is right|that s right|that is correct|that s correct|perfect|great|all good
+sounds good|yes please|please do|send it|book it
 """
 
 _YES_ALONG = """
-ya|pues|entonces|todo|todos|los datos|estan bien|estan correctos|esta todo bien|asi esta bien|asi|por favor|porfa|porfavor|porfis
-please|gracias|muchas gracias|mil gracias|muy amable|thanks|thank you|senor|senora|senorita|seno|mi llave|llave|mi amor|amor|mija|mijo
-hermano|parce|viejo|vieja|mi vale|cuadro|primo|compa|joven|nene|nena|reina|mi rey|mi reina|amigo|amiga|doctor|doctora
-aja|eche|nojoda|uju|ujum|aha|esa es|ese es|esa es la direccion|esa misma|ese mismo|esa|ese|esos son|la direccion|es la direccion
-los datos son correctos|son correctos|todos los datos|los datos estan correctos|el taxi|mi taxi|el servicio|mi servicio
-el pedido|la carrera|la reserva|el viaje|mandame el taxi|mandeme el taxi|envieme el taxi|enviame el taxi|mandenme el taxi
-envienme el taxi|pide el taxi|pidame el taxi|manda el taxi|mande el taxi|envie el taxi|envia el taxi|puede enviarlo
-puedes enviarlo|puede mandarlo|puedes mandarlo|lo puede enviar|lo puedes enviar|puede confirmar|puedes confirmar
-es|esta|muy bien|yo|con gusto|con mucho gusto|rapido|rapidito|de una vez|ahora|ya mismo|quedo atento|quedo atenta|lo espero
-aqui lo espero|aca lo espero|it|the taxi|the booking|it is|it s
+ya|pues|entonces|bien|muy bien|todo|todos|eso|cierto|es cierto|claro como no|como no|estan bien|asi esta bien|asi
+por favor|porfa|porfavor|porfis|please|gracias|muchas gracias|mil gracias|muy amable|thanks|thank you|senor|senora
+senorita|seno|mi llave|mi amor|amor|mija|mijo|hermano|parce|viejo|vieja|mi vale|cuadro|primo|compa|joven|nene|nena
+reina|mi rey|mi reina|amigo|amiga|doctor|doctora|aja|eche|nojoda|uju|ujum|aha|esa es|ese es|esa es la direccion
+es la direccion|esa misma|ese mismo|esos son|son correctos|los datos son correctos|los datos estan correctos
+todos los datos estan correctos|la direccion esta bien|la direccion es correcta|mandame {ride}|mandeme {ride}
+enviame {ride}|envieme {ride}|mandenme {ride}|envienme {ride}|pide {ride}|pideme {ride}|pidame {ride}|manda {ride}
+mande {ride}|envia {ride}|envie {ride}|despacha {ride}|despache {ride}|puede enviarlo|puedes enviarlo|puede mandarlo
+puedes mandarlo|lo puede enviar|lo puedes enviar|puede confirmar|puedes confirmar|puede proceder|con gusto
+con mucho gusto|rapido|rapidito|de una vez|ahora mismo|ya mismo|quedo atento|quedo atenta|lo espero|aqui lo espero
+aca lo espero|send the taxi|book the taxi|it is|it s
 """
 
 _NO = """
-no|nop|nope|nop|nones|nel|no no|no gracias|no senor|no senora|nada|nada mas|nadita|nada por ahora|ninguno|ninguna|ningun
-ningun requerimiento|ninguna observacion|ninguna novedad|ninguna nota|ningun detalle|ningun otro|ninguna otra|negativo
-para nada|claro que no|por supuesto que no|de ninguna manera|que va|jamas|nunca|tampoco|ya no|mejor no|todavia no|aun no|ahora no
-por ahora no|asi esta bien|asi no mas|asi nomas|asi nada mas|asi|eso es todo|eso seria todo|es todo|seria todo|eso nada mas
-solo eso|solamente eso|nada mas eso|con eso|con eso esta bien|eso no mas|eso nomas|no es necesario|no hace falta
-no necesito nada|no necesito nada mas|no necesito mas nada|no quiero nada mas|no quiero|no deseo|no tengo|no hay|mas nada
-no ninguno|no ninguna|no nada|no confirmo|no lo confirmo|no acepto|no lo mande|no lo mandes|no lo envie|no lo envies|no mas
-sin nada|sin observaciones|sin requerimientos|sin novedad|normal|cualquiera|un taxi normal|uno normal|taxi normal|no estoy de acuerdo
-no thanks|no thank you|nothing else|that is all|that s all|nothing|none|not now|no i don t
+no|nop|nope|nones|nel|no gracias|no senor|no senora|nada|nada mas|nadita|nada por ahora|ninguno|ninguna|ningun
+ningun requerimiento|ninguna observacion|ninguna novedad|ninguna nota|ningun detalle|ningun otro|ninguna otra
+negativo|para nada|claro que no|por supuesto que no|de ninguna manera|que va|jamas|nunca|tampoco|ya no|mejor no
+todavia no|aun no|ahora no|por ahora no|asi esta bien|asi no mas|asi nomas|asi nada mas|eso es todo|eso seria todo
+es todo|seria todo|eso nada mas|solo eso|solamente eso|nada mas eso|con eso esta bien|eso no mas|eso nomas
+no es necesario|no hace falta|no necesito nada|no necesito nada mas|no necesito mas nada|no quiero nada mas
+no quiero|no deseo|no tengo|no hay|mas nada|no confirmo|no lo confirmo|no acepto|no lo mande|no lo mandes
+no lo envie|no lo envies|no mas|sin nada|sin observaciones|sin requerimientos|sin novedad|normal|uno normal
+no estoy de acuerdo|confirmo que no|no thanks|no thank you|nothing else|that is all|that s all|nothing|none|not now
 """
 
 _NO_ALONG = """
-ya|pues|por ahora|por el momento|de momento|gracias|muchas gracias|mil gracias|muy amable|por favor|porfa|thanks|thank you|senor|senora
-senorita|seno|mi llave|mi amor|amor|mija|mijo|hermano|parce|viejo|vieja|primo|compa|amigo|amiga|esta bien|todo bien|listo|perfecto|bien
-eche|nojoda|aja|tranquilo|tranquila|tranqui|dejalo asi|deje asi|deja asi|con eso|eso|ok|para nada|de nada|please|mas|es|otro|otra|solo
+ya|pues|asi|por ahora|por el momento|de momento|gracias|muchas gracias|mil gracias|muy amable|por favor|porfa|thanks
+thank you|senor|senora|senorita|seno|mi llave|mi amor|amor|mija|mijo|hermano|parce|viejo|vieja|primo|compa|amigo
+amiga|esta bien|todo bien|listo|perfecto|bien|eche|nojoda|aja|tranquilo|tranquila|tranqui|dejalo asi|deje asi
+deja asi|con eso|eso|ok|de nada|please
 """
+
+_RIDES = (
+    "el taxi",
+    "mi taxi",
+    "el servicio",
+    "mi servicio",
+    "la carrera",
+    "el pedido",
+    "la reserva",
+    "el viaje",
+    "el carro",
+)
 
 _YES_SIGNS = "👍✅👌🆗✔☑"
 _NO_SIGNS = "👎❌🚫"
@@ -107,7 +122,8 @@ class _Phrases:
     """Phrases of several words, found word by word, the longest first."""
 
     def __init__(self, table: str) -> None:
-        phrases = {tuple(phrase.split()) for line in table.strip().splitlines() for phrase in line.split("|")}
+        written = [phrase for line in table.strip().splitlines() for phrase in line.split("|")]
+        phrases = {tuple(phrase.replace("{ride}", ride).split()) for phrase in written for ride in _RIDES}
         self._phrases = phrases
         self._longest = max(map(len, phrases))
 
@@ -161,29 +177,38 @@ def is_yes(text: str) -> bool:
 def is_no(text: str) -> bool:
     """Say whether a sentence is a «no» that ends: «no», «no, gracias», «nada más», «así está bien»."""
     words = _answer_words(text)
-    return bool(words) and _consists_of(words or (), _NO_PHRASES, _NO_COURTESIES)
+    return bool(words) and _consists_of(words or (), _NO_PHRASES, _NO_COURTESIES) and not is_yes(text)
 
 
 # A «no» (or «perdón», «mejor»…) that is followed by something to put in place of what was understood.
 
 _INSTEAD = (
-    r"(?:(?:es|era|son|eran|seria)\b(?! (?:necesario|nada|todo|por ahora|asi$))|mejor\b(?! (?:no|deja|cancel|asi))|en realidad|mas bien|quise|queria decir|digo\b|dije"
-    r"|me equivo|esta (?:mal|errad|equivocad)|cambi|corri[gj]|con \w|por (?!ahora|el momento|favor|nada)\w|para (?!nada)\w|en (?!este momento)\w"
-    r"|(?:la|el|las|los|mi|un|una|al|a la|del?|pago|pagare|voy|somos|vamos|estoy|recog\w+|ponle|pon|ponga) \w|ese no|esa no|eso no"
+    r"(?:(?:es|era|son|eran|seria)\b(?! (?:necesario|nada|todo|por ahora|asi$))|mejor\b(?! (?:no|deja|cancel|asi))|"
+    r"en realidad|mas bien|quise|queria decir|digo\b|dije"
+    r"|me equivo|esta (?:mal|errad|equivocad)|cambi|corri[gj]|con \w|por (?!ahora|el momento|favor|nada)\w|"
+    r"para (?!nada)\w|en (?!este momento)\w"
+    r"|(?:la|el|las|los|mi|un|una|al|a la|del?|pago|pagare|voy|somos|vamos|estoy|recog\w+|ponle|pon|ponga) \w|"
+    r"ese no|esa no|eso no"
     r"|(?:calle|cll?|carrera|cra|kra|kr|cr|diagonal|transversal|avenida|av|via|barrio|edificio|apto|torre|casa)\b|#|\d"
     r"|(?:nequi|daviplata|efectivo|tarjeta|datafono)\b(?! no\b))"
 )
 _CORRECTS = re.compile(
-    rf"^\W*(?:(?:ay|uy|eh|ah|oh|mmm?|eche|pero|oye|mira) )?(?:no\W+)+(?:(?:perdon|disculp\w+|espera|espere|senor|senora|senorita|mira|amor|gracias pero)\W+)*(?:{_INSTEAD})"
-    rf"|\b(?:perdon(?:a|e|ame|eme)?|disculp\w+|corrijo|correccion|rectifico|miento|sorry)\W+(?:(?:no|si)\W+)?(?:{_INSTEAD})"
-    r"|\bme (?:he )?equivo(?:que|co|cado)\b|\bquise decir\b|\bqueria decir\b|\b(?:yo )?(?:no )?(?:te|le) dije (?:que )?(?:no|la|el|en|calle|carrera)\b"
+    rf"^\W*(?:(?:ay|uy|eh|ah|oh|mmm?|eche|pero|oye|mira) )?(?:no\W+)+(?:(?:perdon|disculp\w+|espera|espere|senor|"
+    rf"senora|senorita|mira|amor|gracias pero)\W+)*(?:{_INSTEAD})"
+    rf"|\b(?:perdon(?:a|e|ame|eme)?|disculp\w+|corrijo|correccion|rectifico|miento|sorry)\W+(?:(?:no|"
+    rf"si)\W+)?(?:{_INSTEAD})"
+    r"|\bme (?:he )?equivo(?:que|co|cado)\b|\bquise decir\b|\bqueria decir\b|\b(?:yo )?(?:no )?(?:te|"
+    r"le) dije (?:que )?(?:no|la|el|en|calle|carrera)\b"
     r"|\bcambi(?:a|ar|e|ala|alo|ame|eme|emos|elo|ela|arle|arla|arlo)\b(?! de (?:50|20|100|cincuenta|veinte|cien))"
     r"|\bcorri(?:ge|ja|gelo|jalo|gela|jala)\b|\bcorregir|\bmodifi(?:ca|que|car)\b|\brectifi(?:ca|que|car)\b"
-    r"|\b(?:esta|quedo) (?:mal|errad[oa]|equivocad[oa]|incorrect[oa])\b|\bincorrect[oa]\b|\bes(?:a|e|o) no es\b|\bno es es[aeo]\b"
+    r"|\b(?:esta|quedo) (?:mal|errad[oa]|equivocad[oa]|incorrect[oa])\b|\bincorrect[oa]\b|\bes(?:a|e|o) no es\b|"
+    r"\bno es es[aeo]\b"
     r"|\bno (?:es|era|son)\b(?! (?:necesario|nada|todo|posible|justo|problema|asi que|mucho|urgente))"
-    r"|\b(?:mejor|mas bien) (?:con|en|por|para|a|al|la|el|que|ponle|pon|ponga|efectivo|nequi|daviplata|tarjeta|calle|carrera)\b"
+    r"|\b(?:mejor|mas bien) (?:con|en|por|para|a|al|la|el|que|ponle|pon|ponga|efectivo|nequi|daviplata|tarjeta|"
+    r"calle|carrera)\b"
     r"|\bsino (?:con|en|a|al|la|el|que|calle|carrera|nequi|efectivo)\b|\ben (?:vez|lugar) de\b"
-    r"|\b(?:si|ok|listo|dale|bueno|bien|correcto)\W+pero\b|\b(?:quita|quite|quitale|borra|borre|elimina|agrega|agregue|anade|anada|ponle|pongale)\b"
+    r"|\b(?:si|ok|listo|dale|bueno|bien|correcto)\W+pero\b|\b(?:quita|quite|quitale|borra|borre|elimina|agrega|"
+    r"agregue|anade|anada|ponle|pongale)\b"
     r"|\bno[,.;:]* (?:carrera|calle|cra|cll|con|mejor|la \d+)\b"
     r"|\b(?:no,? )?(?:actually|i meant|change (?:the|it|my)|wrong (?:address|number|street))\b"
 )
@@ -200,3 +225,292 @@ def corrects(text: str) -> bool:
 
 def _corrects(folded: str) -> bool:
     return _CORRECTS.search(folded) is not None and _NOT_CORRECTED.search(folded) is None
+
+
+# Every other intent: what is looked for, and what must not be there.
+
+_VEHICLE = (
+    r"(?:tax\w{1,3}|ta[kc]?si\w?|servicio|carro|carrito|vehiculo|movil|transporte|cab|ride|carrera(?! (?:\d|#|"
+    r"n[o°u]|(?:cuarenta|cincuenta|sesenta|setenta|ochenta|treinta|veint\w+|diez|once|doce)\b)))\b"
+)
+_WANT = (
+    r"(?:necesit\w+|quier[oa]|queremos|quisiera\w*|querria|deseo|deseamos|requier\w+|solicit\w+|solisit\w+|"
+    r"pid[oae]\w*|pedir\w*|manda\w*|mande\w*|envia\w*|envie\w*"
+    r"|regala\w*|regale\w*|consig\w+|consegu\w+|busc\w+|ocup[oa]|reserv\w+|colabor\w+|ayud\w+|haga\w*|hace\w*|"
+    r"me das?|me dan|dame|deme|trae\w*|traig\w+|programa\w*"
+    r"|agend\w+|ped[ií]\w*|contrat\w+|coger|need|want|like|get|order|book|send)"
+)
+_PERSON = (
+    r"(?:una? )?(?:persona(?:s)?(?: real| de verdad| humana)?|human[oa]s?|asesor(?:a|es)?|agentes?(?: humano)?|"
+    r"operador(?:a|es)?|operari[oa]|supervisor(?:a)?"
+    r"|encargad[oa]|jefe|gerente|alguien|representante|ser humano|telefonista|duen[oa]|coordinador(?:a)?|empleado|"
+    r"real person|human|agent|someone|representative)"
+)
+_NOT_PAYING = (
+    r"(?! (?:(?:el|la|mi|los|lo de la) )?(?:(?:pago|valor|cuenta|carrera |servicio )?(?:con|en|por|a traves) |"
+    r"efectivo|nequi|daviplata|tarjeta|al (?:llegar|conductor|chofer|final|bajar)"
+    r"|cuando (?:llegue|lleguemos|me baje)|alla))"
+)
+_QUESTION_VERB = r"(?:reciben?|recibes|aceptan?|aceptas|manejan?|manejas|tienen?|tienes|cobran?|hay|trabajan?)"
+_MEANS = (
+    r"(?:nequi|neki|daviplata|davi plata|efectivo|tarjetas?|datafono|transferencias?|bre b|bitcoin|credito|debito|"
+    r"medios? de pago|formas? de pago|pagos?)"
+)
+
+_PATTERNS: dict[Intent, str] = {
+    Intent.GREETING: (
+        r"\b(?:h?ola+s?|holi\w*|buen(?:os|as)? ?(?:dias?|tardes?|noches?)|buenas|wenas|saludos|alo+|que (?:mas|hubo|"
+        r"tal)\b(?! (?:si|el|la))|quiubo|kiubo|quihubo"
+        r"|hello|hi|hey|good (?:morning|afternoon|evening)|como (?:estas?|estan|le va|te va|andas)|epa|que hay)\b"
+    ),
+    Intent.TAXI_REQUEST: (
+        rf"\b{_WANT}\b[^.!?]{{0,40}}?\b{_VEHICLE}|\b(?:un|una|otro|otra|1|dos|2|el|de|a)?\b ?\b(?:un|una|otro|otra|1|"
+        rf"dos|2|a|another) {_VEHICLE}"
+        rf"|^\W*(?:(?:hola|buenas|buenos dias|buenas tardes|buenas noches|por favor|porfa)\W+)*tax[iy]s?\b(?! (?:ya|"
+        rf"no|demor|lleg))"
+        r"|\b(?:recog(?:eme|enme|erme|ernos|edme|anme|ame)|recojanme|recojame|recojeme|rrecog\w+|que (?:me|nos|la|"
+        r"lo) (?:recojan?|recogan?|busquen|lleven?)|me (?:pueden? |puedes )?(?:recog\w+|recojen?|buscan)|pick me up|"
+        r"take me)\b"
+        r"|\bnecesito (?:ir|que me (?:recojan|lleven|busquen)|llegar|salir|transportarme|movilizarme)\b"
+    ),
+    Intent.CANCEL: (
+        rf"\b(?:cancel(?:a|ar|e|en|as|es|ame|eme|alo|elo|arlo|arla|enlo|emos|ado|acion|o|led)?|kansel\w+|"
+        rf"cansel\w+)\b{_NOT_PAYING}"
+        r"|\banul(?:a|ar|e|en|alo|elo|arlo|ame)\b|\bya no (?:lo |la |voy a )?(?:quiero|necesit\w+|hace falta|deseo|"
+        r"requiero|ocupo|viaj\w+|ir|salgo|voy a salir)\b(?! (?:que|un taxi con|parrilla|baul|el baul|aire|pagar|"
+        r"nequi|tarjeta|camioneta|llevar|la parrilla|el aire|portabici))"
+        r"|\bno (?:lo|la|me lo|me|los) (?:mandes?|manden|envies?|envien|despaches?|despachen)\b|\bno (?:mandes?|"
+        r"manden|envies?|envien|despaches?|despachen|quiero) (?:nada|el taxi|ningun taxi|taxi)\b"
+        r"|\bolvid(?:alo|elo|ate|ese|a eso|emoslo)\b|\b(?:deja|deje|dejalo|dejelo|dejemos|dejemoslo|dejen) (?:asi|"
+        r"eso asi|as i)\b|\b(?:deten|detenga|suspend[ea]\w*|para|pare) el (?:servicio|taxi|pedido)\b"
+        r"|\bya (?:consegui|cogi|tome|agarre|pare|encontre|me consegui) (?:otro |un |el )?(?:taxi|carro|transporte|"
+        r"uber|indriver|didi|otro)\b|\bya me (?:fui|voy en otro|recogieron|vinieron a buscar)\b|"
+        r"\bno voy a (?:viajar|salir|ir)\b"
+        r"|\bforget it\b|\bnever mind\b|\bi (?:do not|don t|don't) (?:need|want) (?:it|the|a)\b"
+    ),
+    Intent.STATUS: (
+        r"\b(?:donde|adonde|por donde|a donde) (?:esta|viene|va|anda|se encuentra|quedo|"
+        r"quedara)\b[^.?!]{0,20}\b(?:taxi|carro|conductor|chofer|movil|servicio|vehiculo|taxista|senor)\b|"
+        r"\bpor donde (?:viene|va|anda)\b"
+        r"|\bdonde (?:viene|va)\b|\bcuanto (?:le |me |se |nos )?(?:falta|demora|tarda|demoran|tardan|se demora|"
+        r"va a demorar|se tarda)\b|\b(?:se |me )?demora (?:mucho|cuanto)\b|\b(?:va|se va) a demorar\b"
+        r"|\b(?:en )?cuanto (?:tiempo|rato)? ?(?:llega|llegan|viene|falta|demora|me recoge|tarda|pasa)\b|"
+        r"\ba que horas? (?:llega|viene|pasa|me recoge)|\bya (?:viene|salio|esta (?:cerca|llegando|en camino)|llego|"
+        r"lo (?:mandaron|enviaron)|mandaron|enviaron|asignaron|lo asignaron|va a llegar|casi llega)\b"
+        r"|\bno (?:ha|a) (?:llegado|venido|pasado|aparecido)\b|\bno (?:llega|viene|aparece|llego|vino|"
+        r"me han recogido)\b|\b(?:sigo|estoy|llevo|llevamos|todavia|aun)\b[^.?!]{0,25}\b(?:esperando|espera)\b"
+        r"|\bque (?:paso|pasa|hubo|fue) (?:con|de)\b[^.?!]{0,12}\b(?:taxi|servicio|carro|carrera|pedido|movil)\b|"
+        r"\b(?:estado|status) (?:de|del)\b|\bcomo va (?:mi|el|lo de)\b|\b(?:cual es la |las? |que )placas?\b|"
+        r"\bquien (?:me recoge|viene|es el conductor)\b"
+        r"|\b(?:mi|el) taxi (?:ya|todavia|aun|no|demora|se demora|viene)\b|\bwhere (?:is|s) (?:my|the) (?:taxi|cab|"
+        r"driver|ride)\b|\bhow long\b|\b(?:on its way|arrived yet)\b"
+    ),
+    Intent.PRICE: (
+        r"\b(?:cuanto|quanto|cuanta plata|a como|en cuanto|a cuanto|por cuanto)\b(?: \w+){0,4}? (?:cobr\w+|cuest\w+|"
+        r"cost\w+|vale\w*|valdr\w+|sale|saldr\w+|deja|dejan|queda|pag\w+|toca pagar|tengo que pagar)\b"
+        r"|\b(?:cuanto|a como) (?:es|seria|son|esta)\b(?! (?:\d|\w+ (?:mas|por|menos|entre) )|el (?:peso|total de))|"
+        r"\bcuanto por\b|\b(?:que|cual es el|cual es la|cual seria el|el|me da el|da el|saber el|dime el|"
+        r"digame el) (?:precio|tarifa|costo|valor)\b"
+        r"|\b(?:precios?|tarifas?|(?:carrera )?minima|recargos?|cotiza\w*)\b(?! de edad)|\bvalor (?:de|del)\b|"
+        r"\bcostos?\b|\bcuanto (?:me )?(?:cobr|cuest|val|sal|dej)\w+|\bhow much\b|\b(?:fare|price|cost)\b"
+    ),
+    Intent.PAYMENT_QUESTION: (
+        rf"\b{_QUESTION_VERB} (?:pagos? )?(?:con |por |en |el |la |un )?{_MEANS}\b|\b(?:se )?puede[ns]? (?:pagar|"
+        rf"cancelar)\b|\b(?:como|con que|de que forma) (?:puedo |se puede |se )?(?:paga\w*|cancel\w*)\b"
+        r"|\b(?:cuales|que|cual) (?:son )?(?:los |las )?(?:medios?|formas?|metodos?) de pago\b|\bque (?:medios|"
+        r"formas|metodos)\b|\bdo you (?:take|accept)\b|\bcan i pay\b"
+    ),
+    Intent.COVERAGE: (
+        r"\b(?:van|llegan|viajan|salen|prestan (?:el )?servicio|tienen (?:cobertura|servicio|taxis)|"
+        r"hay (?:cobertura|servicio|taxis?)|trabajan|atienden|operan|funcionan|recogen|cubren|mandan(?: taxis?)?|"
+        r"envian(?: taxis?)?)"
+        r" (?:(?:a|al|hasta|en|para|por|hacia|el|la|desde) ){1,3}(?!(?:que|demor\w+|lleg\w+|mand\w+|envi\w+|cobr\w+|"
+        r"recog\w+|ser|tard\w+|hacer|venir|ven|aqui|estar|subir|salir|buscar|dar|las? \d+)\b)\w+"
+        r"|\bcubren (?!el pago)\w+|\b(?:zona|area) de cobertura\b|\bcobertura\b|\bdo you (?:go to|cover|serve)\b|"
+        r"\b(?:en|a) que (?:ciudades|municipios|barrios|zonas|sitios|partes)\b|\b(?:van|llegan|prestan servicio|"
+        r"salen) (?:fuera de|a otras? ciudad\w*)"
+    ),
+    Intent.ANOTHER: (
+        r"\b(?:otro|segundo|nuevo) (?:taxi|servicio|carro|movil|viaje|pedido)s?\b|\b(?:otra|segunda|"
+        r"nueva) (?:carrera(?! \d)|reserva|solicitud)\b|\b(?:taxi|servicio) (?:adicional|mas|nuevo)\b|\b(?:another|"
+        r"second|one more) (?:taxi|cab|ride)\b|\b(?:pedir|mandame|necesito|quiero|mandeme|"
+        r"enviame) otro\b(?! (?:medio|metodo|conductor|punto|lado|destino))"
+    ),
+    Intent.HUMAN: (
+        rf"\b(?:hablar|hable|hablo|comuni\w+|pas(?:a|e|ame|eme|enme|arme|o)|transfi\w+|conect\w+|contact\w+|"
+        rf"atiend[ea]\w*|atender\w*|ponme|poname|speak|talk|quiero|necesito|prefiero|dame|"
+        rf"deme)\b(?: \w+){{0,2}}? (?:con |a |to |por )?(?:el |la |los )?{_PERSON}\b(?! para| y \w+ nin)"
+        r"|\b(?:persona|humano) (?:real|de verdad)\b|\ba real person\b|\bno (?:quiero|"
+        r"me gusta) (?:hablar )?(?:con )?(?:una? )?(?:robot|maquina|bot|grabadora|contestador\w*)|\b(?:un|una|algun|"
+        r"alguna) (?:asesor|operador|operadora|asesora|humano)\b|^\W*(?:asesora?|operadora?|humano|agente|human|"
+        r"agent)\W*$"
+    ),
+    Intent.COMPLAINT: (
+        r"\b(?:queja|quejarme|reclam\w+|denunci\w+|demand(?:a|ar))\b|\b(?:deje|olvide|se me (?:quedo|olvido|perdio)|"
+        r"perdi)\b[^.?!]{0,40}\b(?:taxi|carro|vehiculo)\b|\bobjetos? perdidos?\b|\b(?:conductor|chofer|"
+        r"taxista)\b[^.?!]{0,30}\b(?:groser\w+|me cobro|abus\w+|borracho|mal ?educado|atrevido|me dejo|no quiso)|"
+        r"\bme cobraron (?:de )?mas\b"
+    ),
+    Intent.EMERGENCY: (
+        r"\b(?:auxilio|socorro|me (?:estan |van a )?(?:robando|robar|atracando|atracar|persiguen|siguiendo|"
+        r"secuestra\w+)|me (?:robaron|atracaron)|llam\w+ (?:a )?(?:la )?(?:policia|ambulancia|bomberos)|"
+        r"(?:es )?una emergencia|un accidente|infarto|se esta muriendo|va a dar a luz|esta dando a luz|emergency|"
+        r"ambulance)\b"
+    ),
+    Intent.HELP: (
+        r"\b(?:quien eres|quien es usted|con quien hablo|que eres|como te llamas|cual es tu nombre|como funciona|"
+        r"que (?:puedes|sabes|haces|mas puedes)\b|para que sirves|ayuda$|necesito ayuda$|eres (?:una? )?(?:robot|"
+        r"bot|maquina|ia|inteligencia artificial|persona|humano)|who are you|are you (?:a )?(?:robot|bot|human|"
+        r"real)|help me$|^help$)"
+    ),
+    Intent.REPEAT: (
+        r"\b(?:repit\w+|repet\w+|otra vez por favor|me lo (?:dices|dice) (?:otra vez|de nuevo)|(?:dilo|digalo|diga|"
+        r"di) (?:otra vez|de nuevo)|como (?:dijo|dijiste|dice|dices|fue)|que (?:dijo|dijiste|dice usted)|no (?:te |"
+        r"le |lo |la |se )?(?:entend\w+|entiend\w+|escuch\w+|oi|oigo|copio|copie|capt\w+)|say (?:that |it )?again|"
+        r"repeat|come again|didn.?t (?:hear|catch|understand)|pardon)\b"
+        r"|^\W*(?:(?:de nuevo|otra vez|como|que|ah|mande|perdon|cual|what|sorry)(?: (?:por favor|porfa|perdon|que|"
+        r"cosa|fue|senorita|senor))*\W*)$"
+    ),
+    Intent.WAIT: (
+        r"\b(?:esper[ae](?:me|te|se|nme|d)?|esperate|perame|peram[eo]|perate|pere|aguant[ae]\w*|aguarda\w*|"
+        r"un (?:momento|momentico|momentito|segundo|segundito|segundico|minuto|minutico|minutito|instante|toque|"
+        r"ratico)|(?:ya|ahora|ahorita) (?:te|le|les) (?:digo|confirmo|aviso|doy|paso|mando|escribo)|"
+        r"deja(?:me)? (?:ver|verificar|pensar|mirar|buscar|preguntar|busco|miro|pregunto|veo|reviso|revisar|"
+        r"confirmar|consultar|pienso)|dejeme (?:ver|pensar|mirar|buscar|preguntar|busco|miro|pregunto|veo|reviso|"
+        r"revisar|consultar)|dame (?:un |1 )|deme (?:un |1 )(?:moment|segund|minut)|permit[ae]me|hold on|wait|"
+        r"one (?:moment|second|minute)|just a (?:moment|second|minute|sec))"
+    ),
+    Intent.THANKS: (
+        r"\b(?:gracias|grasias|agradec\w+|muy amable|dios (?:le|te) (?:pague|bendiga)|thanks?|thank you|thx)\b"
+    ),
+    Intent.GOODBYE: (
+        r"\b(?:adios|chao+|chau|ciao|bye+|goodbye|hasta (?:luego|pronto|manana$|la proxima|la vista)|nos vemos|"
+        r"hablamos (?:luego|despues)|(?:feliz|lindo|buen|bonito) (?:dia|tarde|noche|resto|viaje)$|feliz (?:dia|"
+        r"tarde|noche)|que (?:te|le|tenga|tengas|pases?|este) (?:bien|vaya|un|una|buen|buena|feliz|lindo)|cuidese|"
+        r"cuidate|me despido|see you)\b"
+    ),
+    Intent.INSULT: (
+        r"\b(?:hij(?:o|a|os)?e? ?(?:de )?put[ao]s?|hijueput\w+|hijuep\w+|jueput\w+|hpta|h\.?p\.?|hptas?|malpari\w+|"
+        r"gonorrea\w*|pirob[oa]s?|carechimba|care ?(?:verga|monda|nalga|chimba|mico)|mal ?nacid[oa]|pendej[oa]s?|"
+        r"estupid[oa]s?|idiotas?|imbecil(?:es)?|inutil(?:es)?|tarad[oa]s?|brut[oa]s?|"
+        r"anim[aá]l(?:es)? (?:de monte)?$|bob[oa] (?:hp|marica|de mierda)|(?:come|vete a la|comer|de|una|esta|"
+        r"son una|eres una?) mierda|mierda|(?:vale|vales|valen|mama|mame|come|a la|ni) (?:verga|monda)|mondas?|"
+        r"huev[oó]n(?:es)?|guev[oó]n\w*|putas?|puto|cabron\w*|maldit[oa]s?|maric[oa]nes|(?:eres|es|son|"
+        r"que) (?:una? )?(?:basura|porqueria|mugre|asco|incapaz|incompetentes?|ladron(?:es)?|rateros?|ratas?)|"
+        r"no sirves?(?: para)?|no sirven? para nada|lambon|sapo hp|fuck\w*|shit|bitch|asshole|stupid|dumb|moron)\b"
+    ),
+    Intent.OUT_OF_SCOPE: (
+        r"\bcapital de\b|\bquien (?:es el (?:presidente|alcalde|papa|rey|gobernador)|fue|gano|invento|escribio|"
+        r"pinto|descubrio|va ganando)\b|\b(?:chistes?|horoscopo|poemas?|recetas?|cuento de|adivinanza|traduc\w+|"
+        r"resum\w+|loteria|chance (?:cayo|salio)|noticias|partidos?(?: de)?|quien juega|a que hora juega|pelicula|"
+        r"serie de netflix|tiquetes?|vuelos? (?:a|para)|reservar (?:un )?(?:hotel|vuelo|habitacion|mesa)|pizza|"
+        r"hamburguesa|perros? calientes?|domicilio de comida|pollo (?:asado|broaster)|pedir (?:comida|domicilio)|"
+        r"clima|va a llover|temperatura|trm|precio del dolar|dolar hoy|codigo (?:en )?python|programa en|javascript|"
+        r"ecuacion|raiz cuadrada|matematicas|cancion|letra de|casate|tienes novi[oa]|te amo|te quiero|"
+        r"estas soltera?|sexo|sentido de la vida|bitcoin hoy|significa|sinonimo|ano (?:fue|descubri\w+)|joke|"
+        r"weather|poem|recipe|president of|capital of)\b"
+        r"|\b(?:cuanto es|cuanto da|calcula|suma) \d+|\bcuanto es \w+ (?:mas|por|menos|entre) \w+|\bque (?:hora|dia|"
+        r"fecha) es\b|\bpor que (?:el|la|los|las) (?:cielo|luna|mar|perros|gatos)\b"
+    ),
+    Intent.INJECTION: (
+        r"\b(?:ignor\w+|olvid\w+|desobed\w+|omit\w+|salta\w*|forget|disregard|ignore|override|"
+        r"bypass)\b(?: \w+){0,5}? (?:instruc\w+|reglas?|ordenes|prompts?|indicaciones|restricciones|politicas|"
+        r"filtros?|limites|programacion|instructions|rules|guidelines|previous|anterior(?:es)?(?! direccion))\b"
+        r"|\b(?:muestr\w+|muestra\w*|ensen\w+|dime|digame|dame|revel\w+|repit\w+|imprim\w+|escrib\w+|cuales son|"
+        r"cual es|comparte|copia|show|reveal|print|tell me|repeat|what (?:is|are))\b(?: \w+){0,5}? (?:prompts?|"
+        r"instrucciones(?: internas| iniciales| del sistema| secretas)?|system message|mensaje del? sistema|"
+        r"reglas internas|configuracion|instructions|api key|clave(?: secreta| api)?|contrasena|token)\b"
+        r"|(?:^|[\n\"'<\[({|])\s*(?:system|assistant|developer|sistema|asistente|user|usuario)\s*[:>\])|]|<\|"
+        r"?/?(?:im_start|im_end|system|endoftext)|\[/?inst\]|###\s*(?:system|instruc)"
+        r"|\b(?:actua|actue|comportate|compórtate|responde|habla|act|behave) (?:como|as|like) (?:si |if |un |una |"
+        r"a |an |el |la |mi |el )\w+|\b(?:finge|fingir|simula|imagina|haz de cuenta|hagamos de cuenta|supon|"
+        r"pretend) (?:que |ser |to be |you)|\b(?:a partir de|desde) ahora (?:eres|seras|tu|vas a|responde|actua)|"
+        r"\b(?:ahora eres|eres ahora|you are now|now you are)\b|\bjuego de rol|\brole ?play"
+        r"|\b(?:modo|mode) (?:desarrollador|admin\w*|dios|root|debug|dan|prueba|sin (?:restricciones|limites))|"
+        r"\b(?:developer|debug|god|admin|dan) mode\b|\bjailbreak|\bsudo\b|\bdo anything now\b"
+        r"|\bsin (?:que (?:yo )?(?:lo )?confirme|(?:pedir|esperar|necesidad de|solicitar|"
+        r"hacer)?(?: \w+){0,2} ?(?:confirm\w+|preguntar\w*|validar\w*|mi consentimiento))\b|"
+        r"\b(?:no (?:me )?(?:pidas|pida|preguntes|pregunte|esperes|espere)|salta\w*|omite|"
+        r"omita)(?: \w+){0,2} (?:confirm\w+|nada y (?:despacha|manda|envia))|\b(?:without|"
+        r"skip)(?: \w+){0,2} (?:confirm\w+|asking|consent)"
+        r"|\b(?:marc\w+|regist\w+|pon\w*|considera|asume|da|dalo|guarda\w*)(?: \w+){0,3} (?:como|por|"
+        r"que ya) (?:ya )?(?:confirm\w+|acept\w+|despachad\w+)|\b(?:dispatchtobackend|transferto\w+|validateaddress|"
+        r"cancelbooking|estimatefare|bookingstatus|backtrackto\w+|tool_?call|function_?call)\b"
+        r"|\b(?:llama|ejecuta|invoca|usa|corre|execute|call|run) (?:a )?(?:la |el |the |tu )?(?:herramienta|funcion|"
+        r"comando|codigo|tool|function|api|sql)|\bsoy (?:el|la|tu|un|su) (?:administrador\w*|desarrollador\w*|"
+        r"creador\w*|programador\w*|dueno del sistema|jefe del sistema|root|admin)\b"
+    ),
+}  # fmt: skip
+
+_EXCEPT: dict[Intent, str] = {
+    Intent.TAXI_REQUEST: (
+        r"\b(?:ya no|no) (?:quiero|necesito|me mandes?|manden?|lo|mandes?|envies?|envien?|deseo|requiero)\b|"
+        r"\bcancel\w* (?:el|mi|un|ese|este) |\b(?:cogi|consegui|tome|agarre) (?:otro|un)\b|\bdonde (?:esta|viene|"
+        r"va)\b|\b(?:deje|olvide|se me (?:quedo|olvido|perdio))\b"
+        r"|\bcuanto (?:me )?(?:cuesta|vale|cobran?|sale|es|seria|demora)\b"
+    ),
+    Intent.CANCEL: r"\bno (?:me )?(?:lo |la |vayan? a |vayas a |quiero |voy a )?(?:cancel|anul)",
+    Intent.GREETING: r"^\W*(?:que (?:hubo|mas) (?:con|de)\b)",
+    Intent.WAIT: (
+        r"\b(?:sin|no) esper|\bno espera(?!,)$|\b(?:lo|los|te) espero\b|\bespera(?:n|re|mos)?(?: \w+)? en (?:la|"
+        r"el)\b|\b(?:la|una|en|de|lista de|sala de) espera\b|\bcuanto (?:espera|tiempo)|\bme espera\b|"
+        r"\bque (?:me )?espere\b"
+    ),
+    Intent.GOODBYE: r"^\W*(?:hola\W+)?buen dia",
+    Intent.PRICE: r"\bcuanto (?:se |le |me )?(?:falta|demora|tarda)\w*\W*$",
+    Intent.EMERGENCY: r"\b(?:clinica|urgencias)\b|\bmaria auxili",
+    Intent.PAYMENT_QUESTION: r"\bno (?:tienen|tiene|hay|reciben)\b",
+    Intent.INSULT: r"\bbrutos? (?:por|de kilo)",
+    Intent.REPEAT: r"\brepit\w* el (?:pedido|mismo|servicio|viaje)\b",
+}
+
+_COMPILED = tuple(
+    (intent, re.compile(pattern), re.compile(_EXCEPT[intent]) if intent in _EXCEPT else None)
+    for intent, pattern in _PATTERNS.items()
+)
+
+_READ_AT_MOST = 1_000
+"""What a sentence is for is said in its first words; the rest of a flood of text is not looked at."""
+
+
+def intents(text: str) -> frozenset[Intent]:
+    """Return everything that a sentence is for; empty when the rules see nothing they know."""
+    folded = fold(compose(text[:_READ_AT_MOST]))
+    found = {
+        intent
+        for intent, pattern, exception in _COMPILED
+        if pattern.search(folded) and not (exception and exception.search(folded))
+    }
+    if is_yes(text):
+        found.add(Intent.YES)
+    elif is_no(text):
+        found.add(Intent.NO)
+    elif _corrects(folded):
+        found.add(Intent.CORRECTION)
+    return frozenset(found)
+
+
+_ENGLISH = frozenset(
+    "i need the please to from my is at want would like cab ride can could you your send hello hi thanks thank yes "
+    "where how much what when address"
+    " street cash card airport going go pick up am are english speak have with and for it on of will pay by driver "
+    "this that there here now"
+    " tomorrow morning evening afternoon good book me in not don't i'm i'd it's how's long does do cost house home "
+    "near hotel people".split()
+)
+_SPANISH = frozenset(
+    "de la el en un una que por para con mi es y necesito quiero los las del al lo se si favor gracias buenas "
+    "buenos dias tardes noches hola taxi"
+    " calle carrera barrio donde cuanto cual como estoy voy pago efectivo soy somos me tengo esta este esa su te "
+    "le ya mas muy bien porfa manda".split()
+)
+_SHARED = frozenset({"me", "taxi", "no"})
+_LETTERS = re.compile(r"[a-z']+")
+
+
+def language(text: str) -> Literal["es", "en"]:
+    """Say which language a rider writes; Spanish where a sentence is too short or too mixed to tell."""
+    words = [word for word in _LETTERS.findall(fold(compose(text[:_READ_AT_MOST]))) if word not in _SHARED]
+    english = sum(word in _ENGLISH for word in words)
+    spanish = sum(word in _SPANISH for word in words)
+    return "en" if english >= 2 and english > spanish else "es"

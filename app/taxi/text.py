@@ -32,8 +32,7 @@ def fold(text: str) -> str:
 
 
 def compose(text: str) -> str:
-    """Return ``text`` with every letter and its accent as one character: telephones send them apart, and `fold` keeps
-    lengths."""
+    """Return ``text`` with every letter and its accent as one character; some telephones send the two apart."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 

@@ -1,6 +1,6 @@
 """A whole turn in one HTTP answer, for clients that cannot hold a connection."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,7 +9,6 @@ from app.api.deps import Services, ServicesDep
 from app.api.errors import PROBLEMS
 from app.core.errors import AgentError, AppError, Conflict, StoreError, TurnTimeout
 from app.models.booking import Booking
-from app.models.conversation import Message
 from app.models.events import AgentChunk, ToolCall, ToolResult, TurnEnd
 from app.models.events import AgentError as AgentErrorEvent
 from app.models.inputs import Name, ThreadId
@@ -35,8 +34,8 @@ class PhoneRequest(BaseModel):
 
     MESSAGE: str
     USER_ID: Name
-    THREAD_ID: str | None = Field(default=None, description="Empty begins a new conversation.")
-    CLIENT_ID: str | None = None
+    THREAD_ID: ThreadId | Literal[""] | None = Field(default=None, description="Empty begins a new conversation.")
+    CLIENT_ID: Annotated[str, Field(max_length=256)] | None = None
 
 
 class ToolUse(BaseModel):
@@ -83,9 +82,12 @@ class _Answer(BaseModel):
 async def chat(request: ChatRequest | PhoneRequest, services: ServicesDep) -> ChatResponse | PhoneResponse:
     """Run a turn and answer with all of it. Upper case is answered in upper case."""
     if isinstance(request, PhoneRequest):
-        thread_id = request.THREAD_ID or None
         answer = await _run(
-            services, request.MESSAGE, _checked(thread_id), user_id=request.USER_ID, client_id=request.CLIENT_ID or None
+            services,
+            request.MESSAGE,
+            request.THREAD_ID or None,
+            user_id=request.USER_ID,
+            client_id=request.CLIENT_ID or None,
         )
         return PhoneResponse(
             THREAD_ID=answer.thread_id,

@@ -79,7 +79,7 @@ GRID_OPPOSITE: Final[dict[str, str]] = {
 """What crosses a street of the grid; corridors cross both kinds, so the kind of their cross street is not assumed."""
 
 _KIND_WORDS: Final[dict[str, str]] = {
-    "Calle": "calle calles call cll clle cle cl clls cls c ll calla callec calles callle clll clk cell cale calleno",
+    "Calle": "calle calles call cll clle cle cl clls cls c ll calla callec calles callle clll clk cell cale",
     "Carrera": "carrera carreras cra cras crr crra cr kr kra krra k ka car cara ca carr carera carrea carreran "
     "ccra craa ccr cres karrera carrrera",
     "Avenida": "avenida avda avd av ave avb avn venida avenuda avenidad avenda avenia",
@@ -159,9 +159,21 @@ for _item in sorted(_CORRIDORS, key=lambda corridor: -len(corridor.words)):
 CORRIDOR_KINDS: Final = frozenset({"Avenida", "Vía", "Autopista", "Calle", "Carrera", "Troncal"})
 
 
+_CORRIDOR_CROSS: Final = {
+    "Murillo": "Carrera",  # Calle 45
+    "Bolívar": "Carrera",  # Calle 34
+    "Olaya Herrera": "Calle",  # Carrera 46, unverified
+    "20 de Julio": "Calle",  # Carrera 43
+    "La María": "Calle",  # Carrera 54
+    "Los Estudiantes": "Calle",  # Carrera 38
+}
+
+
 def cross_kind(street: Via) -> str | None:
-    """Kind of the street that crosses ``street`` in the grid, None for corridors (they cross both kinds)."""
-    return GRID_OPPOSITE.get(street.kind or "") if street.number else None
+    """Kind of the street that crosses ``street``; None for corridors that cross both kinds."""
+    if street.number:
+        return GRID_OPPOSITE.get(street.kind or "")
+    return _CORRIDOR_CROSS.get(street.name or "")
 
 
 def write_address(address: Address) -> str:

@@ -1,0 +1,35 @@
+"""Settings to a ``ChatOpenAI``: OpenAI itself or any server that speaks its protocol."""
+
+from langchain_core.language_models import BaseChatModel
+from pydantic import SecretStr
+
+
+def create_openai_model(
+    *,
+    model: str,
+    api_key: SecretStr | None,
+    base_url: str | None,
+    temperature: float | None,
+    timeout_seconds: float,
+) -> BaseChatModel:
+    """Return a streaming chat model.
+
+    Args:
+        model: Model name that is sent to the server.
+        api_key: Key; a server without keys is sent a placeholder, because the client wants one.
+        base_url: Address of the server, ending in ``/v1`` as a rule; None is OpenAI's own.
+        temperature: Sampling temperature; None leaves it to the server.
+        timeout_seconds: Longest silence before and between tokens.
+    """
+    from langchain_openai import ChatOpenAI
+
+    return ChatOpenAI(
+        model=model,
+        api_key=api_key or SecretStr("none"),
+        base_url=base_url,
+        temperature=temperature,
+        timeout=timeout_seconds,
+        max_retries=2,
+        streaming=True,
+        stream_usage=False,
+    )

@@ -1,0 +1,81 @@
+"""The ASGI application. No business rule, no vendor name."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import version
+
+import structlog
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from app.api.deps import Services
+from app.api.errors import add_error_handlers
+from app.api.middleware import RequestLog
+from app.api.origins import LOOPBACK
+from app.api.shutdown import drain_on_signal
+from app.api.v1.router import router
+from app.bootstrap import open_services
+from app.core.config import Settings
+from app.core.logging import configure_logging
+
+log = structlog.stdlib.get_logger("voztaxi")
+
+Opener = Callable[[Settings], AbstractAsyncContextManager[Services]]
+
+
+def create_app(settings: Settings | None = None, *, open_services: Opener = open_services) -> FastAPI:
+    """Return the application.
+
+    Args:
+        settings: The settings; read from the environment where none are given.
+        open_services: Puts the services together when the server starts.
+    """
+    settings = settings or Settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        configure_logging(
+            level=settings.effective_log_level,
+            style=settings.log_format,
+            file=settings.log_file,
+            personal=settings.log_personal,
+        )
+        async with open_services(settings) as services:
+            app.state.services = services
+            with drain_on_signal(services):
+                log.info(
+                    "ready",
+                    model=settings.llm_model if settings.model_kind == "openai" else "offline",
+                    stores="memory" if settings.in_memory else "sqlite",
+                    checkpoints=settings.checkpointer_kind,
+                )
+                yield
+            await services.streaming.drain(settings.shutdown_grace_seconds)
+            services.connections.restart.set()
+
+    app = FastAPI(
+        title="Voztaxi",
+        version=version("voztaxi"),
+        summary="A streaming voice agent that books taxis, in Spanish.",
+        description="The WebSocket is described by `/asyncapi.json`, the console is at `/`.",
+        lifespan=lifespan,
+    )
+    add_error_handlers(app)
+    app.include_router(router)
+    local = "local" in settings.allowed_origins
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=[each for each in (*settings.allowed_origins, "null") if each != "local" and (local or each != "null")],
+        allow_origin_regex=LOOPBACK if local else None,
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
+    )
+    app.add_middleware(RequestLog)
+    return app
+
+
+def __getattr__(name: str) -> FastAPI:
+    """Make ``app`` when a server asks for ``app.main:app``: importing this module reads no environment."""
+    if name == "app":
+        return create_app()
+    raise AttributeError(name)

@@ -1,0 +1,1 @@
+"""Every store on an SQL database: SQLite now, any that SQLAlchemy's asyncio knows later."""

@@ -1,0 +1,96 @@
+"""Conversations, their messages and their turns in an SQL database."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.models.conversation import Conversation, Message, TurnRecord
+from app.models.events import TurnStatus
+from app.stores.sql.database import Database
+from app.stores.sql.tables import conversations, messages, turns
+from app.stores.sql.upsert import insert_new
+
+
+class SqlConversationStore:
+    """A ``ConversationStore``.
+
+    Args:
+        database: Open for as long as the store is used.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin_turn(self, turn: TurnRecord, message: Message, conversation: Conversation) -> None:
+        """See ``ConversationStore``."""
+        known = conversations.c
+        meet = (
+            update(conversations)
+            .where(known.thread_id == conversation.thread_id)
+            .values(
+                user_id=func.coalesce(known.user_id, conversation.user_id),
+                client_id=func.coalesce(known.client_id, conversation.client_id),
+                updated_at=conversation.updated_at,
+            )
+        )
+        async with self._database.write() as connection:
+            await insert_new(connection, conversations, [conversation.model_dump()], keys=["thread_id"])
+            await connection.execute(meet)
+            await insert_new(connection, turns, [turn.model_dump()], keys=["turn_id"])
+            await _add_messages(connection, turn.thread_id, [message])
+
+    async def end_turn(
+        self, turn_id: str, status: TurnStatus, ended_at: int, messages: Sequence[Message]
+    ) -> None:
+        """See ``ConversationStore``."""
+        end = (
+            update(turns)
+            .where(turns.c.turn_id == turn_id, turns.c.status == "running")
+            .values(status=status, ended_at=ended_at)
+            .returning(turns.c.thread_id)
+        )
+        async with self._database.write() as connection:
+            thread_id = (await connection.execute(end)).scalar_one_or_none()
+            if thread_id is not None:
+                await _add_messages(connection, thread_id, messages)
+
+    async def unfinished_turns(self) -> Sequence[TurnRecord]:
+        """See ``ConversationStore``."""
+        running = select(turns).where(turns.c.status == "running").order_by(turns.c.started_at, turns.c.turn_id)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(running)).mappings().all()
+        return [TurnRecord.model_validate(dict(row)) for row in rows]
+
+    async def get(self, thread_id: str) -> Conversation | None:
+        """See ``ConversationStore``."""
+        async with self._database.read() as connection:
+            found = await connection.execute(select(conversations).where(conversations.c.thread_id == thread_id))
+            row = found.mappings().one_or_none()
+        return None if row is None else Conversation.model_validate(dict(row))
+
+    async def messages(self, thread_id: str, *, limit: int | None = None) -> Sequence[Message]:
+        """See ``ConversationStore``."""
+        newest_first = (
+            select(messages.c.document)
+            .where(messages.c.thread_id == thread_id)
+            .order_by(messages.c.number.desc())
+            .limit(limit)
+        )
+        async with self._database.read() as connection:
+            documents = (await connection.execute(newest_first)).scalars().all()
+        return [Message.model_validate_json(document) for document in reversed(documents)]
+
+    async def forget(self, thread_id: str) -> None:
+        """See ``ConversationStore``."""
+        async with self._database.write() as connection:
+            await connection.execute(delete(conversations).where(conversations.c.thread_id == thread_id))
+
+    async def ping(self) -> None:
+        """See ``ConversationStore``."""
+        await self._database.ping()
+
+
+async def _add_messages(connection: AsyncConnection, thread_id: str, new: Sequence[Message]) -> None:
+    rows = [{"thread_id": thread_id, "id": message.id, "document": message.model_dump_json()} for message in new]
+    await insert_new(connection, messages, rows, keys=["thread_id", "id"])

@@ -1,0 +1,86 @@
+"""The tables. What is searched for has a column; the rest of a thing is its JSON, in ``document``."""
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, Text, UniqueConstraint
+
+metadata = MetaData()
+
+# SQLite numbers rows by itself only under exactly this type.
+_COUNTER = BigInteger().with_variant(Integer, "sqlite")
+
+bookings = Table(
+    "bookings",
+    metadata,
+    Column("number", _COUNTER, primary_key=True),  # the order of arrival
+    Column("booking_id", Text, nullable=False, unique=True),
+    Column("request_key", Text, nullable=False, unique=True),
+    Column("thread_id", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    Index("bookings_of_thread", "thread_id", "number"),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("thread_id", Text, primary_key=True),
+    Column("user_id", Text),
+    Column("client_id", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("turn_id", Text, primary_key=True),
+    Column("thread_id", Text, ForeignKey("conversations.thread_id", ondelete="CASCADE"), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Index("turns_of_thread", "thread_id"),
+    Index("turns_of_status", "status"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("number", _COUNTER, primary_key=True),  # the order of arrival
+    Column("thread_id", Text, ForeignKey("conversations.thread_id", ondelete="CASCADE"), nullable=False),
+    Column("id", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    UniqueConstraint("thread_id", "id"),
+    Index("messages_of_thread", "thread_id", "number"),
+)
+
+threads = Table(
+    "threads",  # one row per event log
+    metadata,
+    Column("thread_id", Text, primary_key=True),
+    Column("epoch", Text, nullable=False),
+    Column("first_seq", BigInteger, nullable=False),  # the oldest event kept; last_seq + 1 where none is
+    Column("last_seq", BigInteger, nullable=False),
+    Column("life", Integer, nullable=False),  # the life of the journal in which the epoch held
+    Column("prior_epoch", Text),  # what a crash ended: good up to and including prior_seq
+    Column("prior_seq", BigInteger),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("thread_id", Text, ForeignKey("threads.thread_id", ondelete="CASCADE"), primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("ts", BigInteger, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Index("events_by_age", "ts"),
+    sqlite_with_rowid=False,
+)
+
+journal = Table(
+    "journal",  # one row: how the log was left
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("life", Integer, nullable=False),  # counts the times that it was not closed
+    Column("is_open", Boolean, nullable=False),
+)

@@ -1,0 +1,76 @@
+"""What a turn hands to the graph's nodes. No globals."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.core.clock import NewId, NowMs
+from app.models.conversation import TurnInput
+from app.models.events import AgentChunk, AgentEnd, AgentName, BookingUpdate, EventSource, ToolCall, ToolResult, TurnEvent
+from app.stores.base import BookingStore
+from app.taxi.fares import Tariff
+from app.taxi.places import Gazetteer
+
+Emit = Callable[[TurnEvent | BookingUpdate], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class TaxiDesk:
+    """What all turns share: the books, the map, the tariff."""
+
+    bookings: BookingStore
+    gazetteer: Gazetteer
+    tariff: Tariff
+    coverage: tuple[str, ...]
+    """Municipalities where the fleet picks up."""
+    support_phone: str | None
+    now_ms: NowMs
+    new_id: NewId
+    store_timeout_seconds: float
+
+
+@dataclass(slots=True)
+class Context:
+    """One turn as the nodes see it."""
+
+    desk: TaxiDesk
+    said: TurnInput
+    source: EventSource
+    emit: Emit
+    changes: dict[str, Any] = field(default_factory=dict)
+    """State that tools of this turn have set: what must survive if the turn is cut off."""
+    steps: int = 0
+    has_spoken: bool = False
+    call_ids: set[str] = field(default_factory=set)
+
+    def cut_off(self) -> dict[str, Any]:
+        """Return the state that puts the memory right after a turn that was cut off.
+
+        What tools did stays done. A summary that may not have been heard in full was not read.
+        """
+        return {**self.changes, "summarised": None, "yields_floor": True}
+
+    async def say(self, text: str, agent: AgentName) -> None:
+        """Let the rider have words."""
+        self.has_spoken = True
+        await self.emit(self.source.make(AgentChunk, text=text, agent=agent))
+
+    async def call(self, call_id: str, name: str, args: dict[str, Any], agent: AgentName) -> None:
+        """Tell that a tool is called."""
+        await self.emit(self.source.make(ToolCall, tool_call_id=call_id, name=name, args=args, agent=agent))
+
+    async def answer(self, call_id: str, name: str, result: str | dict[str, Any]) -> None:
+        """Tell what came of a call."""
+        await self.emit(self.source.make(ToolResult, tool_call_id=call_id, name=name, result=result))
+
+    async def end(self, agent: AgentName) -> None:
+        """Tell that an agent has finished."""
+        await self.emit(self.source.make(AgentEnd, agent=agent))
+
+    async def update_booking(self, booking_id: str, status: str) -> None:
+        """Tell that a booking changed."""
+        await self.emit(
+            BookingUpdate(
+                ts=self.desk.now_ms(), thread_id=self.said.thread_id, booking_id=booking_id, status=status
+            )
+        )

@@ -1,0 +1,275 @@
+"""The graph: listen, then the active agent and its tools until the floor is the rider's.
+
+    START -> listen -> (active agent) -> tools -> (active agent) -> ... -> END
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    AnyMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
+from langchain_core.messages.ai import add_ai_message_chunks
+from langchain_core.runnables import Runnable
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
+from pydantic import ValidationError
+
+from app.core.errors import AgentLoop, AppError, ModelError, ModelIncomplete
+from app.core.tasks import uninterruptible
+from app.models.conversation import TurnInput
+from app.models.events import AgentName, EventSource
+from app.taxi import prompts
+from app.taxi.agents import AGENTS, Agent
+from app.taxi.context import Context, Emit, TaxiDesk
+from app.taxi.history import call_ids, last_words, model_history
+from app.taxi.listening import listen
+from app.taxi.spoken import SpokenText
+from app.taxi.state import TaxiState, read_draft
+from app.taxi.summary import summarise, was_read
+from app.taxi.tools import Result, Session, failed
+
+log = structlog.stdlib.get_logger("voztaxi.taxi")
+
+LISTEN, TOOLS = "listen", "tools"
+_MAX_STEPS = 16
+"""Agent steps in one turn; a booking said in one sentence takes four."""
+_UNFINISHED = frozenset({"length", "content_filter", "max_tokens"})
+"""Ends of stream that say the answer was cut."""
+
+
+class TaxiGraph:
+    """The compiled graph, and how a turn enters it."""
+
+    listening_node = LISTEN
+
+    def __init__(
+        self, *, model: BaseChatModel, checkpointer: BaseCheckpointSaver[Any], desk: TaxiDesk, history_messages: int
+    ) -> None:
+        self.graph = build_graph(model, checkpointer, history_messages)
+        self._desk = desk
+
+    def context(self, said: TurnInput, source: EventSource, emit: Emit) -> Context:
+        """Return the runtime context of a turn."""
+        return Context(desk=self._desk, said=said, source=source, emit=emit)
+
+    def state(self, said: TurnInput, transcript: str) -> dict[str, Any]:
+        """Return the input of a turn: the rider's message, under the turn's id."""
+        return {"messages": [HumanMessage(transcript, id=said.turn_id)]}
+
+    async def describe(self, thread_id: str) -> dict[str, Any]:
+        """Return what the agents know of a thread, for clients."""
+        snapshot = await self.graph.aget_state({"configurable": {"thread_id": thread_id}})
+        state: TaxiState = snapshot.values  # type: ignore[assignment]
+        draft = read_draft(state)
+        return {
+            "active_agent": state.get("active_agent", "RECEPCIONISTA"),
+            "draft": draft.model_dump(mode="json", exclude_defaults=True),
+            "missing": draft.missing,
+            "booking": state.get("booking"),
+        }
+
+
+def build_graph(
+    model: BaseChatModel, checkpointer: BaseCheckpointSaver[Any], history_messages: int
+) -> CompiledStateGraph[TaxiState, Context, TaxiState, TaxiState]:
+    """Return the compiled graph.
+
+    Args:
+        model: Any chat model that streams and calls tools; the graph does not know which.
+        checkpointer: Where threads are kept between turns.
+        history_messages: Newest messages that the model is given.
+    """
+    builder = StateGraph(TaxiState, context_schema=Context)
+    builder.add_node(LISTEN, listen(history_messages))
+    builder.add_node(TOOLS, use_tools)
+    for agent in AGENTS.values():
+        builder.add_node(agent.name, speaker(agent, model.bind_tools(list(agent.tools)), history_messages))
+        builder.add_conditional_edges(agent.name, after_speaking, [TOOLS, END])
+    builder.add_edge(START, LISTEN)
+    builder.add_conditional_edges(LISTEN, router, list(AGENTS))
+    builder.add_conditional_edges(TOOLS, after_tools, [*AGENTS, END])
+    return builder.compile(checkpointer=checkpointer).with_config(recursion_limit=4 * _MAX_STEPS)
+
+
+def router(state: TaxiState) -> AgentName:
+    """Return whose turn it is."""
+    agent = state.get("active_agent", "RECEPCIONISTA")
+    log.debug("router", stage="router", agent=agent)
+    return agent
+
+
+def after_speaking(state: TaxiState) -> str:
+    """Go to the tools if the agent called any, else give the rider the floor."""
+    last = state["messages"][-1]
+    return TOOLS if isinstance(last, AIMessage) and call_ids(last) else END
+
+
+def after_tools(state: TaxiState) -> str:
+    """Go on with the active agent until somebody has asked the rider something."""
+    return END if state.get("yields_floor") else router(state)
+
+
+def speaker(agent: Agent, model: Runnable[Any, Any], history_messages: int) -> Callable[..., Any]:
+    """Return the node of an agent: one message of the model, spoken as it comes."""
+
+    async def speak(state: TaxiState, runtime: Runtime[Context]) -> TaxiState:
+        context = runtime.context
+        context.changes.clear()
+        context.steps += 1
+        if context.steps > _MAX_STEPS:
+            raise AgentLoop
+        log.debug("agent", stage=agent.name, step=context.steps)
+        prompt = [SystemMessage(system_prompt(agent, state, context)), *model_history(state["messages"], history_messages)]
+        message = await _stream(model, prompt, agent, context, state["messages"])
+        update: TaxiState = {"messages": [message], "active_agent": agent.name}
+        if not call_ids(message):
+            await context.end(agent.name)
+            if agent.name == "CONFIRMADOR" and was_read(read_draft(state), message.text):
+                update["summarised"] = read_draft(state).fingerprint()
+        return update
+
+    return speak
+
+
+async def use_tools(state: TaxiState, runtime: Runtime[Context]) -> TaxiState:
+    """Run the calls of the last message in order. Every one gets its answer."""
+    context = runtime.context
+    asked = state["messages"][-1]
+    assert isinstance(asked, AIMessage)
+    agent = AGENTS[state.get("active_agent", "RECEPCIONISTA")]
+    session = Session(state, context, agent.name, last_words(state["messages"]))
+    answers: list[AnyMessage] = []
+    readable = {call["id"]: call for call in asked.tool_calls}
+    for call_id in call_ids(asked):
+        call = readable.get(call_id)
+        name = call["name"] if call else _unreadable_name(asked, call_id)
+        await context.call(call_id, name, dict(call["args"]) if call else {}, agent.name)
+        result = await _use(agent, name, call["args"] if call else None, call_id, session)
+        content = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
+        answers.append(ToolMessage(content, tool_call_id=call_id, name=name, id=f"{context.said.turn_id}:{call_id}"))
+    if session.handed_to is not None and not session.returns:
+        await context.end(agent.name)
+    hands_over_asking = session.handed_to is not None and "?" in asked.text
+    return {"messages": answers, "yields_floor": hands_over_asking, **session.changes}  # type: ignore[typeddict-item]
+
+
+async def _use(agent: Agent, name: str, args: dict[str, Any] | None, call_id: str, session: Session) -> Result:
+    """Run one call and tell its result. What commits is not cut in the middle, nor before it was told."""
+    kind = agent.tool(name)
+    if kind is None or args is None:
+        result: Result = (
+            failed("unknown_tool", f"{agent.name} no tiene esa herramienta.")
+            if kind is None
+            else failed("invalid_arguments", "Los argumentos no son JSON válido.")
+        )
+        await session.context.answer(call_id, name, result)
+        return result
+    try:
+        tool = kind.model_validate(args)
+    except ValidationError as error:
+        where = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors())
+        result = failed("invalid_arguments", f"Argumentos no válidos: {where}.")
+        await session.context.answer(call_id, name, result)
+        return result
+
+    async def run_and_tell() -> Result:
+        try:
+            outcome = await tool.run(session)
+        except AppError as error:
+            log.warning("tool failed", stage=agent.name, tool=name, code=error.error_code, exc_info=error)
+            outcome = failed(error.error_code, error.message)
+        await session.context.answer(call_id, name, outcome)
+        return outcome
+
+    log.debug("tool", stage=agent.name, tool=name)
+    return await (uninterruptible(run_and_tell()) if kind.commits else run_and_tell())
+
+
+async def _stream(
+    model: Runnable[Any, Any], prompt: Sequence[AnyMessage], agent: Agent, context: Context, known: Sequence[AnyMessage]
+) -> AIMessage:
+    """Return the model's next message, having let the rider hear it as it came.
+
+    Raises:
+        ModelError: The model refused, broke off or could not be reached.
+        ModelIncomplete: The stream ended without its own end, or its end says that it was cut.
+    """
+    chunks: list[AIMessageChunk] = []
+    ended: str | None = None
+    spoken = SpokenText()
+    separator = " " if context.has_spoken else ""
+    try:
+        async for chunk in model.astream(prompt):
+            chunks.append(chunk)
+            ended = chunk.response_metadata.get("finish_reason") or ended
+            if text := spoken.feed(chunk.text):
+                await context.say(separator + text, agent.name)
+                separator = ""
+    except AppError:
+        raise
+    except Exception as error:
+        log.warning("model failed", stage=agent.name, kind=type(error).__name__, exc_info=error)
+        raise ModelError from error
+    if ended is None or ended in _UNFINISHED:
+        raise ModelIncomplete
+    if text := spoken.finish():
+        await context.say(separator + text, agent.name)
+    whole = add_ai_message_chunks(chunks[0], *chunks[1:])
+    message = AIMessage(
+        spoken.said,
+        tool_calls=whole.tool_calls,
+        invalid_tool_calls=whole.invalid_tool_calls,
+        additional_kwargs={key: value for key, value in whole.additional_kwargs.items() if key != "tool_calls"},
+        response_metadata={"agent": agent.name},
+        id=f"{context.said.turn_id}:{context.steps}",
+    )
+    _make_call_ids_unique(message, context, known)
+    if not message.text and not call_ids(message):
+        log.warning("model said nothing", stage=agent.name)
+        fallback = prompts.FALLBACK[agent.name]
+        await context.say(separator + fallback, agent.name)
+        message.content = fallback
+    return message
+
+
+def system_prompt(agent: Agent, state: TaxiState, context: Context) -> str:
+    """Return what the model is told: its part, and what is known so far."""
+    draft = read_draft(state)
+    fingerprint = draft.fingerprint()
+    known = {
+        "agent": agent.name,
+        "draft": draft.model_dump(mode="json", exclude_defaults=True),
+        "missing": draft.missing,
+        "summary": summarise(draft) if not draft.missing else None,
+        "summary_read": state.get("summarised") == fingerprint,
+        "booking": state.get("booking"),
+        "coverage": list(context.desk.coverage),
+        "language": context.said.language,
+    }
+    facts = json.dumps({key: value for key, value in known.items() if value is not None}, ensure_ascii=False)
+    return "\n\n".join((prompts.COMMON, agent.prompt, f"{prompts.STATE_OPEN}{facts}{prompts.STATE_CLOSE}"))
+
+
+def _make_call_ids_unique(message: AIMessage, context: Context, known: Sequence[AnyMessage]) -> None:
+    """Give calls ids that this thread has not seen: some servers count from zero in every answer."""
+    if not context.call_ids:
+        context.call_ids.update(call_id for each in known if isinstance(each, AIMessage) for call_id in call_ids(each))
+    for call in (*message.tool_calls, *message.invalid_tool_calls):
+        if not call["id"] or call["id"] in context.call_ids:
+            call["id"] = f"call_{context.desk.new_id()}"
+        context.call_ids.add(call["id"])
+
+
+def _unreadable_name(message: AIMessage, call_id: str) -> str:
+    return next((call["name"] or "" for call in message.invalid_tool_calls if call["id"] == call_id), "")

@@ -1,0 +1,73 @@
+"""The node that takes the rider's words: what they say at any time, in any order, is kept."""
+
+from collections.abc import Callable
+from typing import Any
+
+from langchain_core.messages import RemoveMessage
+from langgraph.runtime import Runtime
+
+from app.models.booking import Place
+from app.taxi.context import Context
+from app.taxi.history import forgettable, last_words
+from app.taxi.places import Gazetteer, parse_address
+from app.taxi.slots import Slots, read_slots
+from app.taxi.state import Draft, TaxiState, read_draft
+
+
+def listen(history_messages: int) -> Callable[..., Any]:
+    """Return the node.
+
+    Args:
+        history_messages: Newest messages that a model is given; much older ones are let go here.
+    """
+
+    async def take_words(state: TaxiState, runtime: Runtime[Context]) -> TaxiState:
+        context = runtime.context
+        before = read_draft(state)
+        draft = note(before, read_slots(last_words(state["messages"])), context.desk.gazetteer)
+        agent = state.get("active_agent", "RECEPCIONISTA")
+        if agent != "RECEPCIONISTA" and before.is_blank and state.get("booking"):
+            agent = "RECEPCIONISTA"
+        old = forgettable(state["messages"], history_messages)
+        return {
+            "messages": [RemoveMessage(id=message.id) for message in old if message.id is not None],
+            "draft": draft.model_dump(mode="json", exclude_defaults=True),
+            "active_agent": agent,
+            "yields_floor": False,
+        }
+
+    return take_words
+
+
+def note(draft: Draft, slots: Slots, gazetteer: Gazetteer) -> Draft:
+    """Return the draft with what a sentence volunteers besides the pick-up. Later words win."""
+    fields: dict[str, Any] = {}
+    for name in ("payment_method", "passenger_name", "passengers", "phone", "when"):
+        if (value := getattr(slots, name)) is not None:
+            fields[name] = value
+    features = _united(draft.vehicle_features, slots.vehicle_features, slots.removed)
+    notes = _united(draft.notes, slots.notes, slots.removed)
+    if (features, notes) != (draft.vehicle_features, draft.notes) or "passengers" in fields:
+        fields |= {"vehicle_features": features, "notes": notes, "written_note": None}
+    if slots.vehicle_features or slots.notes:
+        fields["specials_settled"] = True
+    if slots.destination is not None:
+        fields["destination"] = read_destination(slots.destination, gazetteer)
+    return draft.model_copy(update=fields)
+
+
+def read_destination(text: str, gazetteer: Gazetteer) -> Place:
+    """Return a volunteered destination: parsed where it can be, else as it was said."""
+    reading = parse_address(text, gazetteer)
+    address = reading.address or text.strip()
+    return Place(
+        address=address,
+        neighborhood=reading.neighborhood if reading.neighborhood != address else None,
+        zone=reading.zone,
+        city=reading.city,
+        detail=reading.detail,
+    )
+
+
+def _united(known: list[str], new: tuple[str, ...], removed: tuple[str, ...]) -> list[str]:
+    return [each for each in dict.fromkeys((*known, *new)) if each not in removed]

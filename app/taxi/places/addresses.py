@@ -1,0 +1,262 @@
+"""Reading an address of Barranquilla from what a rider types or says.
+
+``parse_address`` takes a whole sentence and returns one ``Reading``: a plate address, a corner, a place of interest,
+something ambiguous with the question to ask, or nothing. Numbers are never invented: what is missing is asked.
+Linear in the length of the text; it never raises.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from app.taxi.places.candidates import Candidate, apply_correction, corrections, find_typed, implicit
+from app.taxi.places.complements import Complement, complements
+from app.taxi.places.gazetteer import Gazetteer, Match, Neighborhood, PlaceMatch
+from app.taxi.places.questions import ask_about, ask_city, ask_neighborhood, ask_place
+from app.taxi.places.spelling import repair
+from app.taxi.places.tokens import Token, tokenize
+from app.taxi.places.vias import Address, write_address
+
+Status = Literal["address", "corner", "place", "ambiguous", "not_an_address"]
+_MAX_LENGTH: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a text says about a place.
+
+    Attributes:
+        status: kind of reading.
+        address: canonical form, or the name of a place of interest.
+        neighborhood: name, when the text names exactly one (after the city, if it names one).
+        zone: localidad of that neighbourhood.
+        city: municipality, named or implied by an unambiguous neighbourhood or place.
+        detail: complements for the driver ("Apto 302, Torre 2").
+        ask: question for the rider when something is missing or ambiguous.
+        choices: what to choose from.
+        missing: of "cross_street", "plate", "street", "neighborhood", "city".
+        spans: spans of the original text that were used.
+        parsed: the structured address, also of an ambiguous one as far as it is known.
+        candidates: the neighbourhoods the text may name, when there are several.
+    """
+
+    status: Status
+    address: str | None = None
+    neighborhood: str | None = None
+    zone: str | None = None
+    city: str | None = None
+    detail: str | None = None
+    ask: str | None = None
+    choices: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    spans: tuple[tuple[int, int], ...] = ()
+    parsed: Address | None = None
+    candidates: tuple[Neighborhood, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Surroundings:
+    """City, neighbourhood and complements around an address."""
+
+    city: str | None
+    barrios: tuple[Neighborhood, ...]
+    details: tuple[Complement, ...]
+    spans: tuple[tuple[int, int], ...]
+
+
+def parse_address(text: str, gazetteer: Gazetteer) -> Reading:
+    """Read the address a rider means.
+
+    Args:
+        text: a whole sentence, typed or from a recogniser.
+        gazetteer: the known places.
+
+    Returns:
+        One reading. Of several addresses the first complete one counts, and one that corrects another replaces it.
+    """
+    tokens = repair(tokenize(text[:_MAX_LENGTH]))
+    candidate, choices = _street_candidate(tokens)
+    if candidate is not None:
+        return _street_reading(text, tokens, candidate, choices, gazetteer)
+    return _place_reading(text, tokens, gazetteer)
+
+
+def parse_addresses(text: str, gazetteer: Gazetteer) -> list[Reading]:
+    """Read every street address of a text (origin and destination in one sentence), without places and corrections.
+
+    Args:
+        text: a whole sentence.
+        gazetteer: the known places.
+
+    Returns:
+        Readings in the order of the text; neighbourhood, city and complements are those said before the next address.
+    """
+    tokens = repair(tokenize(text[:_MAX_LENGTH]))
+    found = find_typed(tokens)
+    out = []
+    for number, candidate in enumerate(found):
+        end = tokens[found[number + 1].first].start if number + 1 < len(found) else len(text)
+        begin = tokens[candidate.first].start
+        reading = parse_address(text[begin:end], gazetteer)
+        out.append(replace(reading, spans=tuple((a + begin, b + begin) for a, b in reading.spans)))
+    return out
+
+
+def _street_candidate(tokens: Sequence[Token]) -> tuple[Candidate | None, tuple[str, ...]]:
+    """The street address meant, and readings to choose from when its kind was left out."""
+    found = find_typed(tokens)
+    solid = [c for c in found if c.complete or c.meaning.address.street.number or c.meaning.address.street.kind != "Avenida"]
+    marks = corrections(tokens)
+    chosen: Candidate | None = None
+    for candidate in solid or found:
+        if chosen is None:
+            chosen = candidate
+        elif any(chosen.after <= mark <= candidate.first for mark in marks):
+            chosen = _replace(chosen, candidate)
+        elif not chosen.complete and candidate.complete:
+            chosen = candidate
+    if chosen is None or (not chosen.complete and not chosen.meaning.address.street.number):
+        pair = list(implicit(tokens))
+        if len(pair) == 1:
+            chosen = pair[0]
+        elif pair and chosen is None:
+            choices = tuple(
+                dict.fromkeys(
+                    text for one in pair for text in (one.meaning.choices or (write_address(one.meaning.address),))
+                )
+            )
+            return pair[0], choices
+    if chosen is not None:
+        for mark in marks:
+            if mark >= chosen.after:
+                changed = apply_correction(chosen, tokens, mark)
+                if changed is not None:
+                    chosen = changed
+    return chosen, ()
+
+
+def _replace(before: Candidate, after: Candidate) -> Candidate:
+    """A corrected address; when only the street was said again, its cross street and plate are asked."""
+    old, new = before.meaning.address, after.meaning.address
+    if after.complete or old.cross is None or new.cross is not None or after.meaning.choices:
+        return after
+    combined = write_address(replace(old, street=new.street))
+    return Candidate(replace(after.meaning, choices=(combined,)), after.first, after.after)
+
+
+def _surroundings(text: str, tokens: list[Token], used: frozenset[int], gazetteer: Gazetteer) -> _Surroundings:
+    found_city = gazetteer.city_in(tokens, masked=used)
+    masked = used | (frozenset(range(found_city.first, found_city.after)) if found_city else frozenset())
+    city = found_city.entry if found_city else None
+    matches = gazetteer.neighborhoods_in(tokens, city=city, masked=masked)
+    matches = _leading_matches(matches)
+    spans = [(match.start, match.end) for match in matches[:1]]
+    if found_city is not None:
+        spans.append((tokens[found_city.first].start, tokens[found_city.after - 1].end))
+    taken = masked | frozenset(
+        i for i, token in enumerate(tokens) for a, b in spans if token.start >= a and token.end <= b
+    )
+    details = tuple(complements(text, tokens, taken))
+    return _Surroundings(city, tuple(match.neighborhood for match in matches), details, tuple(spans))
+
+
+def _leading_matches(matches: list[Match]) -> list[Match]:
+    """The best match and those of the same span."""
+    if not matches:
+        return []
+    best = matches[0]
+    return [match for match in matches if (match.start, match.end) == (best.start, best.end)]
+
+
+def _one_barrio(barrios: Sequence[Neighborhood]) -> tuple[str | None, str | None, str | None]:
+    """Name, zone and city, as far as the matches agree."""
+    if not barrios:
+        return None, None, None
+    names = {barrio.name for barrio in barrios}
+    cities = {barrio.city for barrio in barrios}
+    zones = {barrio.zone for barrio in barrios}
+    if len(names) > 1 or len(cities) > 1:
+        return None, None, None
+    return barrios[0].name, barrios[0].zone if len(zones) == 1 else None, barrios[0].city
+
+
+def _unique(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+def _street_reading(
+    text: str, tokens: list[Token], candidate: Candidate, choices: tuple[str, ...], gazetteer: Gazetteer
+) -> Reading:
+    used = frozenset(range(candidate.first, candidate.after))
+    around = _surroundings(text, tokens, used, gazetteer)
+    meaning = candidate.meaning
+    name, zone, city = _one_barrio(around.barrios)
+    span = (tokens[candidate.first].start, tokens[candidate.after - 1].end)
+    detail = ", ".join(_unique(one.text for one in around.details)) or None
+    if meaning.front and detail is None:
+        detail = "Frente"
+    options = choices or meaning.choices
+    ambiguous = meaning.outcome == "ambiguous" or bool(choices)
+    missing = list(meaning.missing)
+    if choices:
+        missing = ["street"]
+    ask = ask_about(meaning, choices) if ambiguous else None
+    if len(around.barrios) > 1 and name is None:
+        missing.append("city" if around.city is None else "neighborhood")
+        if ask is None:
+            ask = ask_neighborhood(around.barrios)
+            options = _unique(barrio.city for barrio in around.barrios)
+    return Reading(
+        status="ambiguous" if ambiguous else meaning.outcome,
+        address=None if ambiguous else write_address(meaning.address),
+        neighborhood=name,
+        zone=zone,
+        city=around.city or city,
+        detail=detail,
+        ask=ask,
+        choices=options,
+        missing=tuple(missing),
+        spans=tuple(sorted({span, *around.spans})),
+        parsed=None if choices else meaning.address,
+        candidates=around.barrios if len(around.barrios) > 1 else (),
+    )
+
+
+def _place_reading(text: str, tokens: list[Token], gazetteer: Gazetteer) -> Reading:
+    """A place of interest, a neighbourhood alone, or nothing."""
+    places = gazetteer.places_in(tokens)
+    used = frozenset(
+        i for i, token in enumerate(tokens) for place in places if place.start <= token.start < place.end
+    )
+    around = _surroundings(text, tokens, used, gazetteer)
+    if places:
+        return _of_place(places, around)
+    name, zone, city = _one_barrio(around.barrios)
+    detail = ", ".join(_unique(one.text for one in around.details)) or None
+    several = len(around.barrios) > 1 and name is None
+    return Reading(
+        status="not_an_address",
+        neighborhood=name,
+        zone=zone,
+        city=around.city or city,
+        detail=detail,
+        ask=ask_neighborhood(around.barrios) if several else ask_place(name, around.city),
+        choices=_unique(barrio.city for barrio in around.barrios) if several else (),
+        missing=("city",) if several else (),
+        spans=tuple(sorted(around.spans)),
+        candidates=around.barrios if len(around.barrios) > 1 else (),
+    )
+
+
+def _of_place(places: Sequence[PlaceMatch], around: _Surroundings) -> Reading:
+    names = _unique(match.place.name for match in places)
+    spans = tuple(sorted({*((match.start, match.end) for match in places), *around.spans}))
+    detail = ", ".join(_unique(one.text for one in around.details)) or None
+    if len(names) > 1:
+        return Reading("ambiguous", ask=ask_city(names), choices=names, missing=("street",), spans=spans, detail=detail)
+    place = places[0].place
+    fitting = [barrio for barrio in around.barrios if barrio.city == place.city]
+    name, zone, _ = _one_barrio(fitting) if place.neighborhood is None else (place.neighborhood, None, None)
+    return Reading(
+        "place", address=place.name, neighborhood=name, zone=zone, city=place.city, detail=detail, spans=spans
+    )

@@ -1,0 +1,301 @@
+"""The places of the metropolitan area of Barranquilla: municipalities, neighbourhoods and places of interest.
+
+The data are in ``data/``, each file with its source and date. After loading everything is pure look-up.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Any, Final
+
+from app.taxi.places.matching import ARTICLES, Hit, Phrase, PhraseIndex, phrase_words
+from app.taxi.places.tokens import Token, tokenize
+
+
+@dataclass(frozen=True, slots=True)
+class Neighborhood:
+    """A barrio.
+
+    Attributes:
+        name: as written by the municipality.
+        zone: localidad in Barranquilla, None elsewhere.
+        city: municipality.
+        aliases: other names.
+    """
+
+    name: str
+    zone: str | None
+    city: str
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A neighbourhood named in a text, with its span; ``score`` is 100 for an exact name."""
+
+    neighborhood: Neighborhood
+    score: float
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceOfInterest:
+    """A place known by name.
+
+    Attributes:
+        name: display name.
+        city: municipality.
+        neighborhood: barrio, when known.
+        kind: "airport", "mall", "clinic"...
+        aliases: other names.
+        verified: False when the fact is from memory.
+    """
+
+    name: str
+    city: str
+    neighborhood: str | None
+    kind: str
+    aliases: tuple[str, ...] = ()
+    verified: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceMatch:
+    """A place of interest named in a text, with its span; ``score`` is 100 for an exact name."""
+
+    place: PlaceOfInterest
+    score: float
+    start: int
+    end: int
+
+
+_ANNOUNCING: Final = frozenset("barrio barrios bario varrio urbanizacion urb ciudadela sector vereda corregimiento brr".split())
+_LEADING: Final = frozenset("en por para pa hasta hacia desde a vivo estoy".split())
+_TOWARDS: Final = _LEADING | frozenset("de del al destino ciudad".split())
+_BLOCKING: Final = frozenset(
+    "avenida av calle carrera cra cll via universidad clinica hospital parque edificio conjunto colegio hotel iglesia "
+    "restaurante plaza glorieta banco puente estadio supermercado tienda mall cc comercial residencial parroquia "
+    "farmacia drogueria centro autopista monumento panaderia ferreteria torre torres senor senora don dona".split()
+)
+_NAME_CUES: Final = frozenset("llamo nombre soy llama senora senor don dona sra sr pasajero pasajera".split())
+_NAME_ENDS: Final = frozenset("en de del para desde estoy y necesito vivo voy al quiero calle carrera el la los las barrio".split())
+_FAR_BLOCKING: Final = frozenset(
+    "via salida carretera avenida calle edificio conjunto restaurante hotel banco universidad puente vuelo vengo soy "
+    "llegue llego viene venimos llegando parque colegio barrio urbanizacion clinica almacen troncal autopista avion".split()
+)
+_CITY_BLOCKING: Final = frozenset("via carretera calle senora dona avenida parque edificio villa colegio clinica carrera".split())
+
+
+def _load(name: str) -> dict[str, Any]:
+    text = resources.files("app.taxi.places").joinpath("data", name).read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def _read_neighborhoods(document: dict[str, Any]) -> list[tuple[Neighborhood, str]]:
+    """Neighbourhoods with their cue."""
+    out = []
+    for municipality in document["municipalities"]:
+        for group in municipality["groups"]:
+            for item in group["neighborhoods"]:
+                fields = {"name": item} if isinstance(item, str) else item
+                barrio = Neighborhood(
+                    fields["name"], group["zone"], municipality["name"], tuple(fields.get("aliases", ()))
+                )
+                out.append((barrio, fields.get("cue", "")))
+    return out
+
+
+def _neighborhood_phrases(known: list[tuple[Neighborhood, str]]) -> list[Phrase[Neighborhood]]:
+    phrases = []
+    for barrio, cue in known:
+        if cue == "city":
+            continue
+        seen = set()
+        for form in (barrio.name, *barrio.aliases):
+            words = phrase_words(form)
+            # An alias with its own article ("el centro") says clearly what the bare word ("centro") does not.
+            own = "soft" if cue == "strict" and form != barrio.name and len(words) > 1 else cue
+            if words not in seen:
+                phrases.append(Phrase(words, barrio, own, form))
+                seen.add(words)
+            if words[0] in ARTICLES and len(words) > 1 and words[1:] not in seen:
+                phrases.append(Phrase(words[1:], barrio, "strict", form))
+                seen.add(words[1:])
+    return phrases
+
+
+class Gazetteer:
+    """Look-up of places in text. Build it with ``Gazetteer.load()``."""
+
+    def __init__(
+        self, *, neighborhoods: dict[str, Any], municipalities: dict[str, Any], elsewhere: dict[str, Any],
+        places: dict[str, Any],
+    ) -> None:  # fmt: skip
+        """Index the four data documents (see ``data/``)."""
+        known = _read_neighborhoods(neighborhoods)
+        self.all_neighborhoods: tuple[Neighborhood, ...] = tuple(barrio for barrio, _ in known)
+        self._barrios = PhraseIndex(_neighborhood_phrases(known), blocked_before=_BLOCKING)
+        cities = [
+            Phrase(phrase_words(form), item["name"], "", form)
+            for item in municipalities["municipalities"]
+            for form in (item["name"], *item["aliases"])
+        ]
+        self.cities: tuple[str, ...] = tuple(item["name"] for item in municipalities["municipalities"])
+        self._cities = PhraseIndex(cities, blocked_before=_CITY_BLOCKING)
+        cued = set(elsewhere["cue"])
+        far = [
+            Phrase(phrase_words(form), name, "soft" if name in cued else "", form)
+            for group in ("atlantico", "colombia", "abroad")
+            for name in elsewhere[group]
+            for form in (name, *elsewhere["aliases"].get(name, ()))
+        ]
+        self._far = PhraseIndex(far, blocked_before=_FAR_BLOCKING)
+        self.all_places: tuple[PlaceOfInterest, ...] = tuple(
+            PlaceOfInterest(
+                item["name"], item["city"], item["neighborhood"], item["kind"], tuple(item["aliases"]),
+                not item.get("unverified", False),
+            )
+            for item in places["places"]
+        )  # fmt: skip
+        self._places = PhraseIndex(
+            [
+                Phrase(phrase_words(form), place, "", form)
+                for place in self.all_places
+                for form in dict.fromkeys((place.name, *place.aliases))
+            ]
+        )
+
+    @classmethod
+    def load(cls) -> "Gazetteer":
+        """Return the gazetteer of the packaged data; it is read once a process."""
+        return _packaged()
+
+    def neighborhoods(self, text: str, *, city: str | None = None) -> list[Match]:
+        """Find neighbourhoods named in a text.
+
+        Args:
+            text: what the rider said.
+            city: keep only those of this municipality.
+
+        Returns:
+            Matches, best first; several of equal name and span lie in several municipalities or localidades, and the
+            rider must be asked which.
+        """
+        return self.neighborhoods_in(tokenize(text), city=city)
+
+    def neighborhoods_in(
+        self, tokens: list[Token], *, city: str | None = None, masked: frozenset[int] = frozenset()
+    ) -> list[Match]:
+        """As ``neighborhoods``, on tokens, some of which already belong to something else."""
+        masked |= _masked_names(tokens)
+        hits = self._barrios.find(tokens, announcing=_ANNOUNCING, leading=_LEADING, masked=masked)
+        if not hits:
+            hits = self._alone(tokens, masked)
+        matches = [
+            Match(hit.entry, hit.score, tokens[hit.first].start, tokens[hit.after - 1].end)
+            for hit in self._narrow(hits, tokens)
+            if city is None or hit.entry.city == city
+        ]
+        if city is not None and not matches and hits:
+            matches = self._same_name_in(city, hits, tokens)
+        return sorted(matches, key=lambda match: (-match.score, -(match.end - match.start), match.start))
+
+    def _alone(self, tokens: list[Token], masked: frozenset[int]) -> list[Hit[Neighborhood]]:
+        """A short text that is nothing but a misspelt name."""
+        words = [i for i, token in enumerate(tokens) if token.kind in {"word", "number"}]
+        if not words or len(words) > 4 or masked or any(tokens[i].kind == "phone" for i in range(len(tokens))):
+            return []
+        if self._far.find(tokens, announcing=frozenset(), leading=_TOWARDS, masked=masked) or self.city_in(tokens):
+            return []
+        hits = self._barrios.near(tokens, words[0])
+        return [hit for hit in hits if hit.after > words[-1]]
+
+    @staticmethod
+    def _narrow(hits: list[Hit[Neighborhood]], tokens: list[Token]) -> list[Hit[Neighborhood]]:
+        """Among equal spans prefer the full name over the name without its article."""
+        out = []
+        for hit in hits:
+            said = tuple(token.text for token in tokens[hit.first : hit.after])
+            rivals = [other for other in hits if (other.first, other.after) == (hit.first, hit.after)]
+            if said[0] not in ARTICLES and len({rival.entry.name for rival in rivals}) > 1:
+                full = [rival for rival in rivals if phrase_words(rival.entry.name) == said]
+                if full and hit not in full:
+                    continue
+            out.append(hit)
+        return out
+
+    def _same_name_in(self, city: str, hits: list[Hit[Neighborhood]], tokens: list[Token]) -> list[Match]:
+        """Neighbourhoods of ``city`` whose name differs only by the article ("El Prado, Soledad")."""
+        out = []
+        for hit in hits:
+            bare = _without_article(phrase_words(hit.entry.name))
+            for barrio in self.all_neighborhoods:
+                if barrio.city == city and _without_article(phrase_words(barrio.name)) == bare:
+                    out.append(Match(barrio, hit.score, tokens[hit.first].start, tokens[hit.after - 1].end))
+        return list(dict.fromkeys(out))
+
+    def city(self, text: str) -> str | None:
+        """Municipality of the metropolitan area named in a text, or None."""
+        hit = self.city_in(tokenize(text))
+        return hit.entry if hit else None
+
+    def city_in(self, tokens: list[Token], *, masked: frozenset[int] = frozenset()) -> Hit[str] | None:
+        """As ``city``, on tokens, with the tokens it covers."""
+        hits = self._cities.find(
+            tokens, announcing=frozenset(), leading=_TOWARDS, masked=masked | _masked_names(tokens)
+        )
+        return hits[0] if hits else None
+
+    def elsewhere(self, text: str) -> str | None:
+        """Display name of a place outside the metropolitan area named in a text, or None."""
+        tokens = tokenize(text)
+        masked = _masked_names(tokens) | frozenset(
+            i for i in range(2, len(tokens)) if tokens[i - 1].text == "de" and len(tokens[i - 2].text) == 1
+        )  # "b de Bogotá" spells a letter
+        hits = self._far.find(tokens, announcing=frozenset(), leading=_TOWARDS, masked=masked)
+        return hits[0].entry if hits else None
+
+    def places_of_interest(self, text: str) -> list[PlaceMatch]:
+        """Find places of interest named in a text, in its order."""
+        return self.places_in(tokenize(text))
+
+    def places_in(self, tokens: list[Token], *, masked: frozenset[int] = frozenset()) -> list[PlaceMatch]:
+        """As ``places_of_interest``, on tokens."""
+        barrio = frozenset(
+            i for i in range(1, len(tokens)) if tokens[i - 1].text in _ANNOUNCING
+        )  # "barrio Buenavista" is no mall
+        hits = self._places.find(tokens, announcing=frozenset(), leading=_LEADING, masked=masked | barrio)
+        return [PlaceMatch(hit.entry, hit.score, tokens[hit.first].start, tokens[hit.after - 1].end) for hit in hits]
+
+
+def _without_article(words: tuple[str, ...]) -> tuple[str, ...]:
+    return words[1:] if words[0] in ARTICLES and len(words) > 1 else words
+
+
+def _masked_names(tokens: list[Token]) -> frozenset[int]:
+    """Positions of what follows "me llamo", "soy", "a nombre de": a person's name, not a place."""
+    masked: set[int] = set()
+    for index, token in enumerate(tokens):
+        if token.kind != "word" or token.text not in _NAME_CUES:
+            continue
+        begin = index + 1
+        if token.text == "nombre" and begin < len(tokens) and tokens[begin].text in {"de", "es"}:
+            begin += 1
+        for position in range(begin, min(begin + 3, len(tokens))):
+            if tokens[position].kind != "word" or tokens[position].text in _NAME_ENDS:
+                break
+            masked.add(position)
+    return frozenset(masked)
+
+
+@lru_cache(maxsize=1)
+def _packaged() -> Gazetteer:
+    return Gazetteer(
+        neighborhoods=_load("neighborhoods.json"),
+        municipalities=_load("municipalities.json"),
+        elsewhere=_load("elsewhere.json"),
+        places=_load("places.json"),
+    )

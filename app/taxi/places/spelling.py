@@ -1,0 +1,41 @@
+"""Repair of misspelt street words before an address is read."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from app.taxi.places.matching import Speller
+from app.taxi.places.tokens import Token
+from app.taxi.places.vias import KINDS
+
+_BEFORE_NUMBERS: Final = Speller(["calle", "carrera", "avenida", "diagonal", "transversal", "numero", "kilometro"])
+_NAMES: Final = Speller(["circunvalar", "cordialidad", "murillo", "esquina", "frente", "carrera", "avenida"])
+_REAL_WORDS: Final = frozenset("valle salle talle halle dalle falle callo calma calmo diagonales numeros frentes".split())
+
+
+def _leads_to_number(tokens: Sequence[Token], index: int) -> bool:
+    after = index + 1
+    while after < len(tokens) and tokens[after].text in {".", "#", "la", "°"} and after < index + 3:
+        after += 1
+    return after < len(tokens) and tokens[after].kind == "number"
+
+
+def repair(tokens: Sequence[Token]) -> list[Token]:
+    """Correct street words one slip away from the right spelling; spans stay those of the original.
+
+    Args:
+        tokens: the text.
+
+    Returns:
+        The tokens, with "calel 72" as "calle 72" and "circunvalr" as "circunvalar".
+    """
+    out = []
+    for index, token in enumerate(tokens):
+        if token.kind == "word" and 4 <= len(token.text) <= 14 and token.text not in KINDS and token.text not in _REAL_WORDS:
+            word = _BEFORE_NUMBERS.correct(token.text) if _leads_to_number(tokens, index) else token.text
+            if word == token.text and len(word) > 5:
+                word = _NAMES.correct(word)
+            out.append(replace(token, text=word) if word != token.text else token)
+        else:
+            out.append(token)
+    return out

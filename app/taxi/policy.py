@@ -1,0 +1,446 @@
+"""The offline clerk: (messages, tools) to a reply, by rule. [pure]
+
+It is told what any model is told, the system prompt with the facts in it and the conversation, and
+answers with what any model answers with, words and tool calls. What it asked last it keeps in the
+``notes`` of its own messages.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+
+from app.models.booking import Place
+from app.taxi.intents import Intent, corrects, intents, is_no, is_yes, language
+from app.taxi.phrases import Language, payment_name, phrase, state_name
+from app.taxi.places import Gazetteer, Reading, parse_address
+from app.taxi.prompts import STATE_CLOSE, STATE_OPEN
+from app.taxi.slots import Slots, read_slots, without_destination
+from app.taxi.state import Draft
+from app.taxi.summary import describe_place
+from app.taxi.text import fold
+
+Answer = tuple[str, list[tuple[str, dict[str, Any]]], dict[str, Any]]
+"""Words, tool calls, notes."""
+
+_NUMBER_LENGTH = 8
+"""Characters of a booking's id that are read to a rider."""
+_MANY_MISSES = 2
+
+
+class Scene:
+    """One moment of a conversation, as the rules look at it."""
+
+    def __init__(self, messages: Sequence[BaseMessage], gazetteer: Gazetteer) -> None:
+        self.gazetteer = gazetteer
+        self.facts = _facts(messages)
+        self.draft = Draft.model_validate(self.facts.get("draft") or {})
+        self.missing: list[str] = self.facts.get("missing") or []
+        self.booking: Mapping[str, Any] | None = self.facts.get("booking")
+        last = max((i for i, each in enumerate(messages) if isinstance(each, HumanMessage)), default=-1)
+        self.heard = str(messages[last].text) if last >= 0 else ""
+        self.done: list[tuple[str, Any]] = [
+            (each.name or "", _result(each)) for each in messages[last + 1 :] if isinstance(each, ToolMessage)
+        ]
+        before = next((each for each in reversed(messages[: max(last, 0)]) if isinstance(each, AIMessage)), None)
+        self.said_before = str(before.text) if before else ""
+        notes = before.additional_kwargs if before else {}
+        self.asked: str | None = notes.get("asked")
+        self.misses: int = notes.get("misses", 0)
+        self.wants = intents(self.heard)
+        self.slots: Slots = read_slots(self.heard)
+        self.pickup_words = without_destination(self.heard)
+        self.reading: Reading = parse_address(self.pickup_words, gazetteer)
+        self.language = self._language(notes.get("language"))
+
+    def outcome(self, tool: str) -> Any:
+        """Return the newest result of a tool in this turn, or None."""
+        return next((result for name, result in reversed(self.done) if name == tool), None)
+
+    def came_by(self, tool: str) -> bool:
+        """Return whether ``tool`` was used in this turn."""
+        return any(name == tool for name, _ in self.done)
+
+    @property
+    def gives_address(self) -> bool:
+        """Whether the rider names a place of pick-up."""
+        return self.reading.status in ("address", "corner", "place", "ambiguous")
+
+    @property
+    def gives_new_address(self) -> bool:
+        """Whether the rider names another place of pick-up than the one known."""
+        known = self.draft.pickup
+        if not self.gives_address or self.came_by("ValidateAddress"):
+            return False
+        return known is None or self.reading.address != known.address
+
+    @property
+    def gives_details(self) -> bool:
+        """Whether the rider says anything of what OPERADOR looks after."""
+        return self.slots != Slots() and self.slots != Slots(destination=self.slots.destination)
+
+    def say(self, name: str, *, asked: str | None = None, misses: int = 0, **parts: str) -> Answer:
+        """Speak a phrase."""
+        return self.speak(phrase(name, self.language, **parts), asked=asked, misses=misses)
+
+    def speak(self, text: str, *, asked: str | None = None, misses: int = 0) -> Answer:
+        """Speak."""
+        return text, [], {"asked": asked, "misses": misses, "language": self.language}
+
+    def call(self, tool: str, **args: Any) -> Answer:
+        """Use a tool, silently."""
+        return "", [(tool, {name: value for name, value in args.items() if value is not None})], {}
+
+    def _language(self, before: str | None) -> Language:
+        tag = str(self.facts.get("language") or "").lower()
+        if tag.startswith("en") or language(self.heard) == "en":
+            return "en"
+        return "en" if before == "en" and len(self.heard.split()) <= 2 else "es"
+
+
+class OfflinePolicy:
+    """The four agents as rules."""
+
+    def __init__(self, gazetteer: Gazetteer) -> None:
+        self._gazetteer = gazetteer
+        self._agents: dict[str, Callable[[Scene], Answer]] = {
+            "RECEPCIONISTA": _recepcionista,
+            "NAVEGANTE": _navegante,
+            "OPERADOR": _operador,
+            "CONFIRMADOR": _confirmador,
+        }
+
+    def __call__(self, messages: Sequence[BaseMessage], tools: Sequence[str]) -> Answer:
+        """Return words, tool calls and notes for the agent whose system prompt stands first."""
+        scene = Scene(messages, self._gazetteer)
+        agent = self._agents[scene.facts.get("agent", "RECEPCIONISTA")]
+        return agent(scene)
+
+
+def _recepcionista(scene: Scene) -> Answer:
+    wants = scene.wants
+    if answer := _after_service_tools(scene):
+        return answer
+    if scene.came_by("TransferToRecepcionista") and Intent.CANCEL in wants:
+        return scene.say("discarded")
+    if answer := _aside(scene, pending=None):
+        return answer
+    if Intent.CANCEL in wants:
+        return scene.call("CancelBooking")
+    if Intent.STATUS in wants:
+        return scene.call("BookingStatus")
+    has_open_booking = bool(scene.booking) and scene.booking is not None and scene.booking["status"] != "cancelled"
+    asks_for_taxi = bool(wants & {Intent.TAXI_REQUEST, Intent.ANOTHER}) or scene.gives_address
+    if has_open_booking and not asks_for_taxi and scene.draft.pickup is None:
+        if scene.gives_details:
+            return scene.say("tell_driver")
+        if is_yes(scene.heard):
+            return scene.say("already", number=_number(scene), place=_booked_place(scene))
+    elif asks_for_taxi or not scene.draft.is_blank or scene.reading.neighborhood or (
+        scene.asked == "taxi" and is_yes(scene.heard)
+    ):
+        return scene.call("TransferToOperador" if scene.draft.pickup_ready and not scene.gives_address else "TransferToNavegante")
+    if asks_for_taxi:
+        return scene.call("TransferToNavegante")
+    if Intent.THANKS in wants:
+        return scene.say("thanks")
+    if Intent.GOODBYE in wants or is_no(scene.heard):
+        return scene.say("goodbye")
+    if Intent.GREETING in wants:
+        return scene.say("greet", asked="taxi")
+    return _unclear(scene, phrase("offer", scene.language), "taxi")
+
+
+def _navegante(scene: Scene) -> Answer:
+    checked = scene.outcome("ValidateAddress")
+    if isinstance(checked, dict):
+        return _after_validation(scene, checked)
+    known = scene.draft.pickup
+    if answer := _leave(scene):
+        return answer
+    pending, asked = _address_question(scene)
+    if answer := _aside(scene, pending=(pending, asked)):
+        return answer
+    if scene.gives_address or scene.gazetteer.elsewhere(scene.pickup_words):
+        return scene.call("ValidateAddress", address=scene.pickup_words.strip())
+    if scene.asked in ("neighborhood", "city") and known is not None and not scene.came_by("BacktrackToNavegante"):
+        return _answer_about_address(scene, known)
+    if scene.reading.neighborhood or scene.reading.choices:
+        return scene.call("ValidateAddress", address=scene.pickup_words.strip())
+    if scene.draft.pickup_ready and not scene.came_by("BacktrackToNavegante"):
+        return scene.call("TransferToOperador")
+    if scene.asked == asked and not scene.done and not scene.gives_details:
+        return _unclear(scene, phrase("address_again", scene.language), asked)
+    return scene.speak(pending, asked=asked)
+
+
+def _operador(scene: Scene) -> Answer:
+    draft = scene.draft
+    if answer := _leave(scene):
+        return answer
+    if not draft.pickup_ready or scene.gives_new_address:
+        return scene.call("BacktrackToNavegante")
+    sent_back = scene.came_by("BacktrackToOperador")
+    arrived = scene.came_by("TransferToOperador")
+    pending, asked = _operador_question(scene, arrived=arrived)
+    if not arrived and (answer := _aside(scene, pending=(pending, asked))):
+        return answer
+    if sent_back and not scene.gives_details:
+        return scene.speak(phrase("payment", scene.language, pickup=""), asked="payment")
+    if scene.slots.refused_payment and scene.slots.payment_method is None and not arrived:
+        return _refuse_payment(scene)
+    if draft.payment_method is None:
+        return scene.speak(pending, asked=asked) if arrived or scene.asked != "payment" or scene.gives_details else _unclear(
+            scene, pending, "payment"
+        )
+    answered = scene.asked == "specials" and not arrived and not scene.done
+    if not draft.specials_settled and not answered:
+        return scene.speak(pending, asked="specials")
+    if answered and scene.slots.payment_method and not scene.slots.notes and not is_no(scene.heard):
+        return scene.speak(pending, asked="specials")
+    return scene.call(
+        "TransferToConfirmador",
+        payment_method=draft.payment_method,
+        observation=_observation(scene, answered=answered),
+        vehicle_features=draft.vehicle_features or None,
+        passenger_name=draft.passenger_name,
+    )
+
+
+def _confirmador(scene: Scene) -> Answer:
+    dispatched = scene.outcome("DispatchToBackend")
+    if isinstance(dispatched, dict):
+        return _after_dispatch(scene, dispatched)
+    if answer := _leave(scene):
+        return answer
+    if scene.missing:
+        return scene.call("BacktrackToNavegante" if "pickup" in scene.missing else "BacktrackToOperador")
+    summary = str(scene.facts.get("summary") or "")
+    if scene.done and not scene.came_by("EstimateFare"):
+        return scene.say("summary", asked="confirm", summary=summary)
+    if scene.gives_new_address:
+        return scene.call("BacktrackToNavegante")
+    if scene.gives_details:
+        return scene.call("BacktrackToOperador")
+    if answer := _aside(scene, pending=(phrase("summary", scene.language, summary=summary), "confirm")):
+        return answer
+    if not scene.facts.get("summary_read"):
+        return scene.say("summary", asked="confirm", summary=summary)
+    if is_yes(scene.heard):
+        return scene.call("DispatchToBackend")
+    if target := _what_to_change(scene):
+        return scene.call(target)
+    if is_no(scene.heard) or corrects(scene.heard) or Intent.NO in scene.wants:
+        return scene.say("change", asked="change")
+    return scene.say("confirm_again", asked="confirm", summary=summary, misses=scene.misses + 1)
+
+
+# What several agents do alike.
+
+
+def _leave(scene: Scene) -> Answer | None:
+    """Hand back to RECEPCIONISTA what only RECEPCIONISTA does."""
+    if scene.done:
+        return None
+    if Intent.CANCEL in scene.wants and not scene.gives_address:
+        return scene.call("TransferToRecepcionista", discard_request=True)
+    if Intent.STATUS in scene.wants and scene.booking:
+        return scene.call("TransferToRecepcionista")
+    return None
+
+
+def _aside(scene: Scene, *, pending: tuple[str, str] | None) -> Answer | None:
+    """Answer what is not about the booking, and come back to what was being asked."""
+    wants = scene.wants
+    if answer := _after_service_tools(scene, pending):
+        return answer
+    if wants & {Intent.HUMAN, Intent.COMPLAINT, Intent.EMERGENCY}:
+        return scene.call("TransferToHuman", reason=scene.heard[:200])
+    if Intent.PRICE in wants and not scene.gives_address:
+        return scene.call("EstimateFare")
+    if Intent.REPEAT in wants and scene.said_before:
+        return scene.speak(scene.said_before, asked=scene.asked)
+    asides: tuple[tuple[Intent, str], ...] = (
+        (Intent.INJECTION, "stay"),
+        (Intent.INSULT, "calm"),
+        (Intent.WAIT, "wait"),
+        (Intent.PAYMENT_QUESTION, "payments"),
+        (Intent.COVERAGE, "coverage"),
+        (Intent.HELP, "help"),
+        (Intent.OUT_OF_SCOPE, "scope"),
+    )
+    for intent, name in asides:
+        if intent in wants:
+            text = phrase(name, scene.language, covered=", ".join(scene.facts.get("coverage", ())))
+            if intent is Intent.WAIT:
+                return scene.speak(text, asked=scene.asked)
+            return _then_ask(scene, text, pending)
+    return None
+
+
+def _then_ask(scene: Scene, text: str, pending: tuple[str, str] | None) -> Answer:
+    question, asked = pending or (phrase("offer", scene.language), "taxi")
+    return scene.speak(f"{text} {question}", asked=asked)
+
+
+def _after_service_tools(scene: Scene, pending: tuple[str, str] | None = None) -> Answer | None:
+    """Say what came of a tool that any agent, or RECEPCIONISTA, may use on the side."""
+    if isinstance(fare := scene.outcome("EstimateFare"), dict):
+        return _then_ask(scene, str(fare.get("explanation", "")), pending)
+    if isinstance(person := scene.outcome("TransferToHuman"), dict):
+        urgent = phrase("emergency", scene.language) + " " if Intent.EMERGENCY in scene.wants else ""
+        if person.get("phone"):
+            return scene.speak(urgent + phrase("human", scene.language, phone=str(person["phone"])), asked=scene.asked)
+        return _then_ask(scene, urgent + phrase("no_human", scene.language), pending)
+    if isinstance(status := scene.outcome("BookingStatus"), dict):
+        if status["status"] == "failed":
+            return _then_ask(scene, phrase("no_booking", scene.language), pending)
+        return scene.say(
+            "status", number=_short(status["booking_id"]), state=state_name(status["status"], scene.language)
+        )
+    if isinstance(cancelled := scene.outcome("CancelBooking"), dict):
+        match cancelled.get("status"), cancelled.get("code"):
+            case "discarded", _:
+                return scene.say("discarded")
+            case "cancelled", _:
+                return scene.say("cancelled", number=_short(cancelled["booking_id"]))
+            case _, "no_booking":
+                return _then_ask(scene, phrase("no_booking", scene.language), pending)
+        return scene.say("too_late")
+    return None
+
+
+def _unclear(scene: Scene, question: str, asked: str) -> Answer:
+    """Not understood: say so and ask again; after some tries offer a person."""
+    if scene.misses >= _MANY_MISSES:
+        return scene.call("TransferToHuman", reason="No entiendo al pasajero")
+    return scene.speak(f"{phrase('unclear', scene.language)} {question}", asked=asked, misses=scene.misses + 1)
+
+
+# NAVEGANTE.
+
+
+def _address_question(scene: Scene) -> tuple[str, str]:
+    known = scene.draft.pickup
+    if known is None or not known.address or scene.draft.pickup_ready:
+        name = "address_again" if scene.came_by("BacktrackToNavegante") else "address"
+        return phrase(name, scene.language), "address"
+    return phrase("neighborhood", scene.language, address=known.address), "neighborhood"
+
+
+def _after_validation(scene: Scene, checked: dict[str, Any]) -> Answer:
+    if checked.get("status") == "valid":
+        return scene.call("TransferToOperador")
+    missing = checked.get("missing") or ["address"]
+    asked = missing[0] if missing[0] in ("neighborhood", "city") else "address"
+    if asked == "neighborhood" and checked.get("address") and not scene.draft.doubtful_neighborhood:
+        return scene.say("neighborhood", asked=asked, address=str(checked["address"]))
+    return scene.speak(str(checked.get("ask") or phrase("address", scene.language)), asked=asked)
+
+
+def _answer_about_address(scene: Scene, known: Place) -> Answer:
+    """Take the rider's words as the neighbourhood or town that was asked for."""
+    words = " ".join(scene.heard.split())
+    if scene.asked == "city":
+        return scene.call("ValidateAddress", address=known.address, neighborhood=known.neighborhood, city=words)
+    does_not_know = fold(words).startswith(("no se", "no lo se", "no tengo idea", "ni idea", "no recuerdo", "no me acuerdo"))
+    if does_not_know:
+        return scene.call("ValidateAddress", address=known.address, neighborhood_unknown=True)
+    return scene.call("ValidateAddress", address=known.address, neighborhood=_named_neighborhood(words))
+
+
+def _named_neighborhood(words: str) -> str:
+    """Return the name in «es en el barrio El Prado, por favor»."""
+    folded = fold(words)
+    start = 0
+    for lead in ("es ", "queda ", "esta ", "en ", "el barrio ", "barrio ", "la urbanizacion ", "urbanizacion "):
+        if folded.startswith(lead, start):
+            start += len(lead)
+    end = folded.find(" por favor", start)
+    return words[start : end if end >= 0 else None].strip(" ,.;")
+
+
+# OPERADOR.
+
+
+def _operador_question(scene: Scene, *, arrived: bool) -> tuple[str, str]:
+    draft = scene.draft
+    if draft.payment_method is None:
+        here = draft.pickup if arrived and draft.pickup is not None else None
+        pickup = phrase("pickup", scene.language, place=describe_place(here)) if here else ""
+        return phrase("payment", scene.language, pickup=pickup), "payment"
+    method = payment_name(draft.payment_method, scene.language)
+    return phrase("specials", scene.language, method=method), "specials"
+
+
+def _refuse_payment(scene: Scene) -> Answer:
+    method = scene.slots.refused_payment or ""
+    name = "transfer" if fold(method).startswith("transferencia") else "refused"
+    return scene.say(name, asked="payment", method=method)
+
+
+def _observation(scene: Scene, *, answered: bool) -> str:
+    """Return the driver's note: what is known, and what was just said in the rider's own words."""
+    known = scene.draft.model_copy(update={"written_note": None}).observation
+    heard = " ".join(scene.heard.split())
+    is_own_words = answered and not scene.gives_details and not is_no(heard) and not is_yes(heard)
+    if is_own_words:
+        wish = f"El pasajero dice: «{heard[:200]}»"
+        return f"{known}. {wish}" if known else wish
+    return known or "Sin observaciones"
+
+
+# CONFIRMADOR.
+
+
+def _after_dispatch(scene: Scene, dispatched: dict[str, Any]) -> Answer:
+    if booking_id := dispatched.get("booking_id"):
+        return scene.say("dispatched", number=_short(str(booking_id)), place=_booked_place(scene))
+    match dispatched.get("code"):
+        case "not_confirmed":
+            return scene.say("summary", asked="confirm", summary=str(scene.facts.get("summary") or ""))
+        case "incomplete" | "outside_coverage":
+            return scene.call("BacktrackToNavegante")
+    return scene.say("dispatch_failed", asked="confirm")
+
+
+def _what_to_change(scene: Scene) -> str | None:
+    heard = fold(scene.heard)
+    if scene.reading.neighborhood or any(word in heard for word in ("direcci", "barrio", "recog", "address")):
+        return "BacktrackToNavegante"
+    if any(word in heard for word in ("pago", "pagar", "nota", "observaci", "conductor", "payment", "note")):
+        return "BacktrackToOperador"
+    return None
+
+
+def _booked_place(scene: Scene) -> str:
+    return str((scene.booking or {}).get("address", ""))
+
+
+def _number(scene: Scene) -> str:
+    return _short(str((scene.booking or {}).get("booking_id", "")))
+
+
+def _short(booking_id: str) -> str:
+    return booking_id[:_NUMBER_LENGTH].upper()
+
+
+# Reading what a model is given.
+
+
+def _facts(messages: Sequence[BaseMessage]) -> dict[str, Any]:
+    system = next((str(each.text) for each in messages if isinstance(each, SystemMessage)), "")
+    start, end = system.rfind(STATE_OPEN), system.rfind(STATE_CLOSE)
+    if start < 0 or end < start:
+        return {}
+    facts: dict[str, Any] = json.loads(system[start + len(STATE_OPEN) : end])
+    return facts
+
+
+def _result(message: ToolMessage) -> Any:
+    text = str(message.text)
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
