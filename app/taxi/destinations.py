@@ -24,7 +24,7 @@ _INFINITIVE = (
 )
 _TAKE = (
     r"(?:llev(?:e|en|es|a|an|as|ar|aran?|eme|enme|ame|adme|arme|arnos|arlos?|arla|enos|ennos|anos)|lleve|lleven|"
-    r"transport\w+|trasl[aá]d\w+|acerq\w+|acerc\w+|condu[zc]\w+)"
+    r"transport\w+|traslad\w+|acerq\w+|acerc\w+|condu[zc]\w+)"
 )
 _LEAVE = (
     r"(?:dej(?:e|en|es|a|an|ar|arme|arnos|eme|enme|ame|arlos?|enos)|bajarme|bajarnos|me bajo|nos bajamos|me quedo|"

@@ -61,7 +61,7 @@ sounds good|yes please|please do|send it|book it
 """
 
 _YES_ALONG = """
-ya|pues|entonces|bien|muy bien|todo|todos|eso|cierto|es cierto|claro como no|como no|estan bien|asi esta bien|asi
+ya|pues|entonces|bien|muy bien|cierto|es cierto|claro como no|como no|estan bien|asi esta bien
 por favor|porfa|porfavor|porfis|please|gracias|muchas gracias|mil gracias|muy amable|thanks|thank you|senor|senora
 senorita|seno|mi llave|mi amor|amor|mija|mijo|hermano|parce|viejo|vieja|mi vale|cuadro|primo|compa|joven|nene|nena
 reina|mi rey|mi reina|amigo|amiga|doctor|doctora|aja|eche|nojoda|uju|ujum|aha|esa es|ese es|esa es la direccion
@@ -111,7 +111,7 @@ _SILENT_SIGNS = re.compile("[\U0001f3fb-\U0001f3ff\ufe0f]")
 _ASKS = re.compile(r"[?¿]")
 _TRAILS_OFF = re.compile(r"(?:\.{2,}|…)\s*$")
 _WORD = re.compile(r"[a-z0-9]+")
-_STRETCHED = re.compile(r"([a-z])\1{2,}|([aiuy])\2+\b")
+_STRETCHED = re.compile(r"([a-z])\1{2,}|([aiouy])\2+\b")
 """«siiii», «listooo»: Spanish doubles no vowel at the end but in learned words, and no letter three times."""
 
 _LONGEST_ANSWER = 200
@@ -218,7 +218,7 @@ _NOT_CORRECTED = re.compile(
 
 
 def corrects(text: str) -> bool:
-    """Say whether a sentence takes back or changes something said: «no, es la 80», «mejor con Nequi», «me equivoqué»."""
+    """Say whether a sentence changes something said: «no, es la 80», «mejor con Nequi», «me equivoqué»."""
     folded = fold(compose(text))
     return _corrects(folded) and not is_no(text)
 
@@ -238,7 +238,7 @@ _WANT = (
     r"pid[oae]\w*|pedir\w*|manda\w*|mande\w*|envia\w*|envie\w*"
     r"|regala\w*|regale\w*|consig\w+|consegu\w+|busc\w+|ocup[oa]|reserv\w+|colabor\w+|ayud\w+|haga\w*|hace\w*|"
     r"me das?|me dan|dame|deme|trae\w*|traig\w+|programa\w*"
-    r"|agend\w+|ped[ií]\w*|contrat\w+|coger|need|want|like|get|order|book|send)"
+    r"|agend\w+|pedi\w*|contrat\w+|coger|need|want|like|get|order|book|send)"
 )
 _PERSON = (
     r"(?:una? )?(?:persona(?:s)?(?: real| de verdad| humana)?|human[oa]s?|asesor(?:a|es)?|agentes?(?: humano)?|"
@@ -247,7 +247,7 @@ _PERSON = (
     r"real person|human|agent|someone|representative)"
 )
 _NOT_PAYING = (
-    r"(?! (?:(?:el|la|mi|los|lo de la) )?(?:(?:pago|valor|cuenta|carrera |servicio )?(?:con|en|por|a traves) |"
+    r"(?! (?:(?:el|la|mi|los|lo de la) )?(?:(?:pago|valor|cuenta|carrera |servicio )?(?:con|en|por(?! fav)|a traves) |"
     r"efectivo|nequi|daviplata|tarjeta|al (?:llegar|conductor|chofer|final|bajar)"
     r"|cuando (?:llegue|lleguemos|me baje)|alla))"
 )
@@ -381,7 +381,7 @@ _PATTERNS: dict[Intent, str] = {
         r"one (?:moment|second|minute)|just a (?:moment|second|minute|sec))"
     ),
     Intent.THANKS: (
-        r"\b(?:gracias|grasias|agradec\w+|muy amable|dios (?:le|te) (?:pague|bendiga)|thanks?|thank you|thx)\b"
+        r"\b(?:gracias|grasias|agrade[cz]\w+|muy amable|dios (?:le|te) (?:pague|bendiga)|thanks?|thank you|thx)\b"
     ),
     Intent.GOODBYE: (
         r"\b(?:adios|chao+|chau|ciao|bye+|goodbye|hasta (?:luego|pronto|manana$|la proxima|la vista)|nos vemos|"
@@ -393,9 +393,9 @@ _PATTERNS: dict[Intent, str] = {
         r"\b(?:hij(?:o|a|os)?e? ?(?:de )?put[ao]s?|hijueput\w+|hijuep\w+|jueput\w+|hpta|h\.?p\.?|hptas?|malpari\w+|"
         r"gonorrea\w*|pirob[oa]s?|carechimba|care ?(?:verga|monda|nalga|chimba|mico)|mal ?nacid[oa]|pendej[oa]s?|"
         r"estupid[oa]s?|idiotas?|imbecil(?:es)?|inutil(?:es)?|tarad[oa]s?|brut[oa]s?|"
-        r"anim[aá]l(?:es)? (?:de monte)?$|bob[oa] (?:hp|marica|de mierda)|(?:come|vete a la|comer|de|una|esta|"
+        r"animal(?:es)? (?:de monte)?$|bob[oa] (?:hp|marica|de mierda)|(?:come|vete a la|comer|de|una|esta|"
         r"son una|eres una?) mierda|mierda|(?:vale|vales|valen|mama|mame|come|a la|ni) (?:verga|monda)|mondas?|"
-        r"huev[oó]n(?:es)?|guev[oó]n\w*|putas?|puto|cabron\w*|maldit[oa]s?|maric[oa]nes|(?:eres|es|son|"
+        r"huevon(?:es)?|guevon\w*|putas?|puto|cabron\w*|maldit[oa]s?|maric[oa]nes|(?:eres|es|son|"
         r"que) (?:una? )?(?:basura|porqueria|mugre|asco|incapaz|incompetentes?|ladron(?:es)?|rateros?|ratas?)|"
         r"no sirves?(?: para)?|no sirven? para nada|lambon|sapo hp|fuck\w*|shit|bitch|asshole|stupid|dumb|moron)\b"
     ),
@@ -415,14 +415,15 @@ _PATTERNS: dict[Intent, str] = {
     Intent.INJECTION: (
         r"\b(?:ignor\w+|olvid\w+|desobed\w+|omit\w+|salta\w*|forget|disregard|ignore|override|"
         r"bypass)\b(?: \w+){0,5}? (?:instruc\w+|reglas?|ordenes|prompts?|indicaciones|restricciones|politicas|"
-        r"filtros?|limites|programacion|instructions|rules|guidelines|previous|anterior(?:es)?(?! direccion))\b"
+        r"filtros?|limites|programacion|instructions|rules|guidelines|previous)\b"
+            r"|\b(?:ignor|desobed|disregard)\w*(?: \w+){0,3} (?:anterior(?:es)?|arriba|above|before)\b"
         r"|\b(?:muestr\w+|muestra\w*|ensen\w+|dime|digame|dame|revel\w+|repit\w+|imprim\w+|escrib\w+|cuales son|"
         r"cual es|comparte|copia|show|reveal|print|tell me|repeat|what (?:is|are))\b(?: \w+){0,5}? (?:prompts?|"
         r"instrucciones(?: internas| iniciales| del sistema| secretas)?|system message|mensaje del? sistema|"
         r"reglas internas|configuracion|instructions|api key|clave(?: secreta| api)?|contrasena|token)\b"
         r"|(?:^|[\n\"'<\[({|])\s*(?:system|assistant|developer|sistema|asistente|user|usuario)\s*[:>\])|]|<\|"
         r"?/?(?:im_start|im_end|system|endoftext)|\[/?inst\]|###\s*(?:system|instruc)"
-        r"|\b(?:actua|actue|comportate|compórtate|responde|habla|act|behave) (?:como|as|like) (?:si |if |un |una |"
+        r"|\b(?:actua|actue|comportate|responde|habla|act|behave) (?:como|as|like) (?:si |if |un |una |"
         r"a |an |el |la |mi |el )\w+|\b(?:finge|fingir|simula|imagina|haz de cuenta|hagamos de cuenta|supon|"
         r"pretend) (?:que |ser |to be |you)|\b(?:a partir de|desde) ahora (?:eres|seras|tu|vas a|responde|actua)|"
         r"\b(?:ahora eres|eres ahora|you are now|now you are)\b|\bjuego de rol|\brole ?play"
@@ -444,15 +445,16 @@ _PATTERNS: dict[Intent, str] = {
 
 _EXCEPT: dict[Intent, str] = {
     Intent.TAXI_REQUEST: (
-        r"\b(?:ya no|no) (?:quiero|necesito|me mandes?|manden?|lo|mandes?|envies?|envien?|deseo|requiero)\b|"
+        r"\bno (?:quiero|necesito|(?:me )?(?:mandes?|manden?|envies?|envien?)|deseo|requiero) "
+        r"(?:(?:el|un|ningun|mas|otro|ese|este|mi|ya|nada de) )*(?:tax\w+|servicio|carro|carrera)\b|"
         r"\bcancel\w* (?:el|mi|un|ese|este) |\b(?:cogi|consegui|tome|agarre) (?:otro|un)\b|\bdonde (?:esta|viene|"
         r"va)\b|\b(?:deje|olvide|se me (?:quedo|olvido|perdio))\b"
-        r"|\bcuanto (?:me )?(?:cuesta|vale|cobran?|sale|es|seria|demora)\b"
+        r"|\bcuanto (?:me )?(?:cuesta|vale|cobran?|sale|es|seria|demora) (?:\w+ ){0,2}(?:un|una|el|la|mi|por un) \w"
     ),
     Intent.CANCEL: r"\bno (?:me )?(?:lo |la |vayan? a |vayas a |quiero |voy a )?(?:cancel|anul)",
     Intent.GREETING: r"^\W*(?:que (?:hubo|mas) (?:con|de)\b)",
     Intent.WAIT: (
-        r"\b(?:sin|no) esper|\bno espera(?!,)$|\b(?:lo|los|te) espero\b|\bespera(?:n|re|mos)?(?: \w+)? en (?:la|"
+        r"\bsin esper|\bhag\w+ esper|\b(?:lo|los|te) espero\b|\bespera(?:n|re|mos)?(?: \w+)? en (?:la|"
         r"el)\b|\b(?:la|una|en|de|lista de|sala de) espera\b|\bcuanto (?:espera|tiempo)|\bme espera\b|"
         r"\bque (?:me )?espere\b"
     ),

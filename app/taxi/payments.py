@@ -7,8 +7,8 @@ from rapidfuzz.distance import OSA
 
 PaymentMethod = Literal["efectivo", "nequi", "daviplata", "tarjeta"]
 
-# What it is called -> what it is. A weak word is also a common word of another kind («plata», «visa»): it counts after a word of
-# paying or as nearly the whole sentence.
+# What it is called -> what it is. A weak word is also a common word of another kind («plata», «visa»): it counts after a
+# word of paying or as nearly the whole sentence.
 
 _ACCEPTED: tuple[tuple[str, PaymentMethod], ...] = (
     (r"davi ?-?plat[ao]s?|davip\w*|dav[iy]s?|dabi ?plata|david plata|da vi plata|dav[iy] ?plata", "daviplata"),
@@ -114,9 +114,9 @@ class PaymentReading(NamedTuple):
 def read_payment(folded: str) -> PaymentReading:
     """Read how a rider pays.
 
-    A question about the service («¿reciben Nequi?») is no choice; a wish about the ride («¿puedo pagar con Nequi?», «que reciba
-    Nequi») is one. Two methods joined by «o» or «y» are no choice either. Of several the last one counts, as in «efectivo, mejor
-    Nequi». An unaccepted means is reported only when no accepted one is chosen.
+    A question about the service («¿reciben Nequi?») is no choice; a wish about the ride («¿puedo pagar con Nequi?»,
+    «que reciba Nequi») is one. Two methods joined by «o» or «y» are no choice either. Of several the last one counts,
+    as in «efectivo, mejor Nequi». An unaccepted means is reported only when no accepted one is chosen.
     """
     mentions = _mentions(folded)
     chosen: list[tuple[int, int, PaymentMethod]] = []
@@ -153,6 +153,7 @@ def _accepted(meaning: str) -> PaymentMethod:
 
 def _mentions(folded: str) -> list[tuple[int, int, str, bool]]:
     """Return every mention of a means of payment in order: start, end, meaning, whether it is accepted."""
+    pays = _PAYS.search(folded) is not None
     few_words = len(folded.split()) <= _WEAK_ALONE_WORDS
     found: list[tuple[int, int, str, bool]] = []
     for match in _MENTION.finditer(folded):
@@ -163,7 +164,7 @@ def _mentions(folded: str) -> list[tuple[int, int, str, bool]]:
             found.append((start, end, _REFUSED[index][1], False))
         elif group[0] == "a":
             found.append((start, end, _ACCEPTED[index][1], True))
-        elif few_words or _BEFORE_WEAK.search(folded[max(0, start - 20) : start]) and _PAYS.search(folded):
+        elif few_words or (_BEFORE_WEAK.search(folded[max(0, start - 20) : start]) and pays):
             found.append((start, end, _WEAK[index][1], True))
     covered = found[:]
     for word in _WORD.finditer(folded):
@@ -176,7 +177,7 @@ def _mentions(folded: str) -> list[tuple[int, int, str, bool]]:
 
 
 def _misspelt(word: str) -> str | None:
-    """Return what a mistyped word means, or None: one slip, as a typist or a recogniser makes them, and no other word."""
+    """Return what a mistyped word means, or None: one slip of a typist or a recogniser, and no other word."""
     if word in _LOOKALIKES:
         return None
     sounds = word.replace("k", "qu").replace("v", "b").replace("quu", "qu")

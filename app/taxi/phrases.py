@@ -5,6 +5,7 @@ from typing import Literal
 Language = Literal["es", "en"]
 
 _PHRASES: dict[str, tuple[str, str]] = {
+    "hello": ("¡Hola!", "Hi!"),
     "greet": (
         "¡Hola! Bienvenido a tu central de taxis en Barranquilla. ¿Necesitas un taxi?",
         "Hi! Welcome to your taxi service in Barranquilla. Do you need a taxi?",
@@ -58,7 +59,7 @@ _PHRASES: dict[str, tuple[str, str]] = {
         "Perfecto, {method}. ¿Necesitas algo especial para el viaje, como baúl grande o viajar con mascota?",
         "Perfect, {method}. Do you need anything special, such as a large boot or travelling with a pet?",
     ),
-    "summary": ("{summary} ¿Confirmas el taxi?", "Please check: {summary} Do you confirm the taxi? (yes/no)"),
+    "summary": ("{summary} ¿Confirmas el taxi?", "{summary} Do you confirm the taxi?"),
     "confirm_again": (
         "Para enviarlo necesito que me confirmes. {summary} ¿Sí o no?",
         "I need your yes to send it. {summary} Yes or no?",

@@ -18,7 +18,7 @@ from app.taxi.places import Gazetteer, Reading, parse_address
 from app.taxi.prompts import STATE_CLOSE, STATE_OPEN
 from app.taxi.slots import Slots, read_slots, without_destination
 from app.taxi.state import Draft
-from app.taxi.summary import describe_place
+from app.taxi.summary import describe_place, summarise
 from app.taxi.text import fold
 
 Answer = tuple[str, list[tuple[str, dict[str, Any]]], dict[str, Any]]
@@ -27,6 +27,7 @@ Answer = tuple[str, list[tuple[str, dict[str, Any]]], dict[str, Any]]
 _NUMBER_LENGTH = 8
 """Characters of a booking's id that are read to a rider."""
 _MANY_MISSES = 2
+_SPANISH_WORDS = frozenset("quiero necesito por favor con para en pago gracias hola si voy tengo es esta mi que".split())
 
 
 class Scene:
@@ -44,6 +45,7 @@ class Scene:
             (each.name or "", _result(each)) for each in messages[last + 1 :] if isinstance(each, ToolMessage)
         ]
         before = next((each for each in reversed(messages[: max(last, 0)]) if isinstance(each, AIMessage)), None)
+        self.is_first_turn = before is None
         self.said_before = str(before.text) if before else ""
         notes = before.additional_kwargs if before else {}
         self.asked: str | None = notes.get("asked")
@@ -85,18 +87,37 @@ class Scene:
         return self.speak(phrase(name, self.language, **parts), asked=asked, misses=misses)
 
     def speak(self, text: str, *, asked: str | None = None, misses: int = 0) -> Answer:
-        """Speak."""
+        """Speak, and greet back who greets."""
+        hello = phrase("hello", self.language)
+        if self.is_first_turn and Intent.GREETING in self.wants and not text.startswith(hello):
+            text = f"{hello} {text}"
         return text, [], {"asked": asked, "misses": misses, "language": self.language}
 
     def call(self, tool: str, **args: Any) -> Answer:
         """Use a tool, silently."""
         return "", [(tool, {name: value for name, value in args.items() if value is not None})], {}
 
+    @property
+    def pickup_phrase(self) -> str:
+        """The part of the rider's words that names the place of pick-up."""
+        if not self.reading.spans:
+            return self.pickup_words.strip()
+        start = min(start for start, _ in self.reading.spans)
+        end = max(end for _, end in self.reading.spans)
+        return self.pickup_words[start:end]
+
+    @property
+    def summary(self) -> str:
+        """The booking in words."""
+        return summarise(self.draft, self.language)
+
     def _language(self, before: str | None) -> Language:
+        """Return the rider's language. Someone who began in English stays there until a Spanish word."""
         tag = str(self.facts.get("language") or "").lower()
         if tag.startswith("en") or language(self.heard) == "en":
             return "en"
-        return "en" if before == "en" and len(self.heard.split()) <= 2 else "es"
+        is_still_english = before == "en" and not _SPANISH_WORDS & set(fold(self.heard).split())
+        return "en" if is_still_english else "es"
 
 
 class OfflinePolicy:
@@ -162,12 +183,14 @@ def _navegante(scene: Scene) -> Answer:
     pending, asked = _address_question(scene)
     if answer := _aside(scene, pending=(pending, asked)):
         return answer
+    town = scene.gazetteer.elsewhere(scene.pickup_words) or scene.gazetteer.city(scene.pickup_words)
     if scene.gives_address or scene.gazetteer.elsewhere(scene.pickup_words):
-        return scene.call("ValidateAddress", address=scene.pickup_words.strip())
-    if scene.asked in ("neighborhood", "city") and known is not None and not scene.came_by("BacktrackToNavegante"):
+        return scene.call("ValidateAddress", address=scene.pickup_phrase, city=town)
+    is_answer = scene.asked in ("neighborhood", "city") and known is not None and not scene.done
+    if known is not None and is_answer and not _is_beside_the_point(scene):
         return _answer_about_address(scene, known)
     if scene.reading.neighborhood or scene.reading.choices:
-        return scene.call("ValidateAddress", address=scene.pickup_words.strip())
+        return scene.call("ValidateAddress", address=scene.pickup_phrase)
     if scene.draft.pickup_ready and not scene.came_by("BacktrackToNavegante"):
         return scene.call("TransferToOperador")
     if scene.asked == asked and not scene.done and not scene.gives_details:
@@ -216,7 +239,7 @@ def _confirmador(scene: Scene) -> Answer:
         return answer
     if scene.missing:
         return scene.call("BacktrackToNavegante" if "pickup" in scene.missing else "BacktrackToOperador")
-    summary = str(scene.facts.get("summary") or "")
+    summary = scene.summary
     if scene.done and not scene.came_by("EstimateFare"):
         return scene.say("summary", asked="confirm", summary=summary)
     if scene.gives_new_address:
@@ -259,8 +282,8 @@ def _aside(scene: Scene, *, pending: tuple[str, str] | None) -> Answer | None:
         return scene.call("TransferToHuman", reason=scene.heard[:200])
     if Intent.PRICE in wants and not scene.gives_address:
         return scene.call("EstimateFare")
-    if Intent.REPEAT in wants and scene.said_before:
-        return scene.speak(scene.said_before, asked=scene.asked)
+    if Intent.REPEAT in wants and (pending or scene.said_before):
+        return scene.speak(pending[0], asked=pending[1]) if pending else scene.speak(scene.said_before, asked=scene.asked)
     asides: tuple[tuple[Intent, str], ...] = (
         (Intent.INJECTION, "stay"),
         (Intent.INSULT, "calm"),
@@ -323,17 +346,25 @@ def _unclear(scene: Scene, question: str, asked: str) -> Answer:
 
 def _address_question(scene: Scene) -> tuple[str, str]:
     known = scene.draft.pickup
+    if scene.asked == "city" and known is not None and not scene.draft.pickup_ready and scene.said_before:
+        return scene.said_before, "city"
     if known is None or not known.address or scene.draft.pickup_ready:
         name = "address_again" if scene.came_by("BacktrackToNavegante") else "address"
         return phrase(name, scene.language), "address"
     return phrase("neighborhood", scene.language, address=known.address), "neighborhood"
 
 
+def _is_beside_the_point(scene: Scene) -> bool:
+    """Whether the rider's words are no answer to «which neighbourhood?»."""
+    names_one = scene.reading.neighborhood or scene.reading.choices
+    return not names_one and (scene.gives_details or is_no(scene.heard) or is_yes(scene.heard))
+
+
 def _after_validation(scene: Scene, checked: dict[str, Any]) -> Answer:
     if checked.get("status") == "valid":
         return scene.call("TransferToOperador")
     missing = checked.get("missing") or ["address"]
-    asked = missing[0] if missing[0] in ("neighborhood", "city") else "address"
+    asked = str(missing[0]) if missing[0] in ("neighborhood", "city") else "address"
     if asked == "neighborhood" and checked.get("address") and not scene.draft.doubtful_neighborhood:
         return scene.say("neighborhood", asked=asked, address=str(checked["address"]))
     return scene.speak(str(checked.get("ask") or phrase("address", scene.language)), asked=asked)
@@ -399,7 +430,7 @@ def _after_dispatch(scene: Scene, dispatched: dict[str, Any]) -> Answer:
         return scene.say("dispatched", number=_short(str(booking_id)), place=_booked_place(scene))
     match dispatched.get("code"):
         case "not_confirmed":
-            return scene.say("summary", asked="confirm", summary=str(scene.facts.get("summary") or ""))
+            return scene.say("summary", asked="confirm", summary=scene.summary)
         case "incomplete" | "outside_coverage":
             return scene.call("BacktrackToNavegante")
     return scene.say("dispatch_failed", asked="confirm")
@@ -415,7 +446,7 @@ def _what_to_change(scene: Scene) -> str | None:
 
 
 def _booked_place(scene: Scene) -> str:
-    return str((scene.booking or {}).get("address", ""))
+    return str((scene.booking or {}).get("place", ""))
 
 
 def _number(scene: Scene) -> str:

@@ -103,7 +103,8 @@ _SAID_ANYWHERE: tuple[tuple[str, str], ...] = (
     (r"(?:embarazad[ao]|en (?:estado de )?embarazo|pregnant)", "Pasajera embarazada"),
     (r"movilidad reducida|no puedo caminar bien|camino (?:con dificultad|despacio)", "Pasajero con movilidad reducida"),
     (
-        r"(?:soy |somos |es )?(?:sord[oa]s?|sordomud[oa]s?)|no (?:oigo|escucho) bien", "Pasajero con discapacidad auditiva"),
+        r"(?:soy |somos |es )?(?:sord[oa]s?|sordomud[oa]s?)|no (?:oigo|escucho) bien",
+        "Pasajero con discapacidad auditiva"),
     (r"(?:soy |es )?(?:cieg[oa]|invidente)|no veo bien|baja vision", "Pasajero con discapacidad visual"),
     (r"(?:con |en condicion de |tengo una )?discapacidad|discapacitad[oa]s?", "Pasajero con discapacidad"),
     (
@@ -145,7 +146,11 @@ _CHANGE = re.compile(
     r"\b(?:billetes? de|cambio de|vueltas? de|devuelta de|vuelto de|sencillo de|cambio para|con uno de) (?:un |"
     r"una? )?(?P<note>20|50|100|veinte|cincuenta|cien)(?:\.?000|\s?mil|\b)"
 )
-_CHANGE_WORTH = {"20": "20.000", "veinte": "20.000", "50": "50.000", "cincuenta": "50.000", "100": "100.000", "cien": "100.000"}  # fmt: skip
+_CHANGE_WORTH = {
+    **dict.fromkeys(("20", "veinte"), "20.000"),
+    **dict.fromkeys(("50", "cincuenta"), "50.000"),
+    **dict.fromkeys(("100", "cien"), "100.000"),
+}
 
 
 def _table(entries: tuple[tuple[str, str], ...], kind: str) -> str:
@@ -232,7 +237,10 @@ _PHONE = re.compile(
     r"(?<!\d)(?:\(?\+?57\)?[ .-]{0,2})?\(?(3\d{2})\)?[ .-]{0,3}(\d{1,4})[ .-]{0,2}(\d{1,4})(?:[ "
     r".-]{0,2}(\d{1,4}))?(?:[ .-]{0,2}(\d{1,2}))?(?!\d)"
 )
-_HUNDREDS = {"cien": 1, "ciento": 1, "doscientos": 2, "trescientos": 3, "cuatrocientos": 4, "quinientos": 5, "seiscientos": 6, "setecientos": 7, "ochocientos": 8, "novecientos": 9}  # fmt: skip
+_HUNDREDS = {
+    "cien": 1, "ciento": 1, "doscientos": 2, "trescientos": 3, "cuatrocientos": 4,
+    "quinientos": 5, "seiscientos": 6, "setecientos": 7, "ochocientos": 8, "novecientos": 9,
+}  # fmt: skip
 _WORD = re.compile(r"[a-z]+|\d+|[^\sa-z\d]")
 
 
@@ -433,10 +441,8 @@ def _after_space(text: str, position: int, skipped: str = " ") -> int:
 def _passengers(folded: str) -> tuple[int | None, list[tuple[int, int]]]:
     """Return how many travel, and where that stands."""
     for match in _PASSENGERS.finditer(folded):
-        if match["alone"]:
-            return 1, [match.span()]
-        if match["pair"]:
-            return 2, [match.span()]
+        if match["alone"] or match["pair"]:
+            return 1 if match["alone"] else 2, [match.span()]
         count = number(match["are"] or match["count"])
         extra = match["children"] or match["more"]
         count += number(extra) if extra else 0
@@ -468,7 +474,7 @@ def _phone(folded: str) -> str | None:
 
 
 def _spoken_digits(folded: str) -> Iterator[str]:
-    """Yield the digits of each number word in turn, and an empty string wherever something else stands or the text ends."""
+    """Yield the digits of each number in turn, and an empty string where something else stands or the text ends."""
     words = _WORD.findall(folded)
     index = 0
     while index < len(words):

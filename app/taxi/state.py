@@ -18,6 +18,8 @@ class Draft(BaseModel):
     pickup: Place | None = None
     pickup_ready: bool = False
     """The pick-up was validated: nothing about it is missing."""
+    partial_address: str | None = None
+    """A street that was named without what it takes to find the door; the rest may follow."""
     doubtful_neighborhood: str | None = None
     """A neighbourhood that was named once and not found; named again, the rider is believed."""
     destination: Place | None = None
@@ -59,7 +61,7 @@ class Draft(BaseModel):
 
     def fingerprint(self) -> str:
         """Return what tells this draft from one that would send another taxi."""
-        return self.model_dump_json(exclude={"doubtful_neighborhood", "specials_settled", "pickup_ready"})
+        return self.model_dump_json(exclude={"partial_address", "doubtful_neighborhood", "specials_settled", "pickup_ready"})
 
 
 class TaxiState(TypedDict, total=False):
@@ -72,7 +74,7 @@ class TaxiState(TypedDict, total=False):
     summarised: str | None
     """Fingerprint of the draft that was read to the rider: what a yes consents to."""
     booking: dict[str, Any] | None
-    """The newest booking of the thread: ``booking_id``, ``status``, ``address``."""
+    """The newest booking of the thread: ``booking_id``, ``status``, ``place`` in words."""
     requests: int
     """Bookings made so far; the next one's number makes a repeated dispatch the same dispatch."""
     yields_floor: bool

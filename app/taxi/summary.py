@@ -3,11 +3,11 @@
 import re
 
 from app.models.booking import Place
+from app.taxi.phrases import Language, payment_name
 from app.taxi.state import Draft
 from app.taxi.text import fold
 
 _NUMBER = re.compile(r"\d+")
-PAYMENT_NAMES = {"efectivo": "efectivo", "nequi": "Nequi", "daviplata": "Daviplata", "tarjeta": "tarjeta"}
 
 
 def describe_place(place: Place) -> str:
@@ -18,22 +18,28 @@ def describe_place(place: Place) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def summarise(draft: Draft) -> str:
-    """Return the booking as one Spanish paragraph, without the question."""
+def summarise(draft: Draft, language: Language = "es") -> str:
+    """Return the booking as a sentence or two, without the question. Empty without a pick-up."""
     if draft.pickup is None:
         return ""
-    parts = [f"te recogemos en {describe_place(draft.pickup)}"]
+    english = language == "en"
+    place = describe_place(draft.pickup)
+    parts = [f"we pick you up at {place}" if english else f"te recogemos en {place}"]
     if draft.destination is not None:
-        parts.append(f"vas para {describe_place(draft.destination)}")
+        goal = describe_place(draft.destination)
+        parts.append(f"you are going to {goal}" if english else f"vas para {goal}")
     if draft.when and draft.when != "ahora":
-        parts.append(f"para {draft.when}")
+        parts.append(f"time: {draft.when}" if english else f"hora: {draft.when}")
     if draft.payment_method is not None:
-        parts.append(f"pagas con {PAYMENT_NAMES[draft.payment_method]}")
-    note = draft.observation
+        payment = payment_name(draft.payment_method, language)
+        by = "you pay by" if english else "pagas en" if draft.payment_method == "efectivo" else "pagas con"
+        parts.append(f"{by} {payment}")
     if draft.passenger_name:
-        parts.append(f"a nombre de {draft.passenger_name}")
+        parts.append(f"name: {draft.passenger_name}" if english else f"a nombre de {draft.passenger_name}")
     text = "; ".join(parts)
-    return f"{text[0].upper()}{text[1:]}. Nota para el conductor: {note or 'Sin observaciones'}."
+    note = draft.observation or "Sin observaciones"
+    label = "Note for the driver" if english else "Nota para el conductor"
+    return f"{text[0].upper()}{text[1:]}. {label}: {note}."
 
 
 def was_read(draft: Draft, spoken: str) -> bool:

@@ -85,7 +85,8 @@ _APPOINTMENT = re.compile(
 )
 
 _WEEKDAYS = {
-    "lunes": "lunes", "martes": "martes", "miercoles": "miércoles", "jueves": "jueves", "viernes": "viernes", "sabado": "sábado", "domingo": "domingo",
+    "lunes": "lunes", "martes": "martes", "miercoles": "miércoles", "jueves": "jueves", "viernes": "viernes",
+    "sabado": "sábado", "domingo": "domingo",
 }  # fmt: skip
 _MONTHS = "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre".split()
 _NAMED_AFTER_DATES = frozenset(
@@ -119,9 +120,9 @@ _RATHER = re.compile(r"\b(?:mejor|sino|perdon|digo|no)\W+(?:(?:que sea|para|es|a
 def read_when(folded: str) -> TimeReading:
     """Read when a rider wants to be picked up.
 
-    A time whose half of the day is said is written «07:00», «19:30»; one that is not stays as it was said, «a las 7:00», because
-    nobody but the rider knows. A day comes first: «mañana 07:00». What is from now stays so: «en 30 minutos». Times of other
-    things («mi vuelo sale a las 5») are not read.
+    A time whose half of the day is said is written «07:00», «19:30»; one that is not stays as it was said,
+    «a las 7:00», because nobody but the rider knows. A day comes first: «mañana 07:00». What is from now stays so:
+    «en 30 minutos». Times of other things («mi vuelo sale a las 5») are not read.
     """
     relative = next(
         (m for m in _RELATIVE.finditer(folded) if not _NOT_A_WISH.search(folded[max(0, m.start() - 30) : m.start()])),

@@ -5,7 +5,6 @@ arguments, and ``run`` does the work on a ``Session``.
 """
 
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import anyio
@@ -19,10 +18,15 @@ from app.taxi.fares import estimate_fare
 from app.taxi.intents import is_yes
 from app.taxi.places import Reading, parse_address
 from app.taxi.state import Draft, TaxiState, read_draft
+from app.taxi.summary import describe_place
 
 T = TypeVar("T")
 
 Result = str | dict[str, Any]
+
+_FOUND = ("address", "corner", "place")
+"""Readings that say where."""
+_ASK_ADDRESS = "¿Cuál es la dirección exacta donde te recogemos?"
 
 
 class Session:
@@ -95,92 +99,109 @@ class ValidateAddress(TaxiTool):
 
     async def run(self, session: Session) -> Result:
         """Read the address together with what was known, keep it, and say what is missing."""
-        draft = session.draft
-        reading = parse_address(", ".join(part for part in (self.address, self.neighborhood, self.city) if part), session.desk.gazetteer)
-        return _Validation(session, draft, reading, self).settle()
+        return _Validation(session, self).settle()
 
 
-@dataclass(slots=True)
 class _Validation:
-    """How a reading of an address becomes a pick-up."""
+    """How what a rider says becomes a pick-up, over several turns if need be."""
 
-    session: Session
-    draft: Draft
-    reading: Reading
-    call: ValidateAddress
+    def __init__(self, session: Session, call: ValidateAddress) -> None:
+        self._session = session
+        self._call = call
+        self._gazetteer = session.desk.gazetteer
+        self._coverage = session.desk.coverage
+        self._draft = session.draft
+        self._text = ", ".join(part for part in (call.address, call.neighborhood, call.city) if part)
+        self._reading = self._read()
+        known = self._draft.pickup
+        is_new = self._reading.status in _FOUND
+        is_other = is_new and known is not None and known.address not in ("", self._reading.address)
+        self._known = known if known is not None and not is_other else Place(address="")
+        """What was said before about the same place."""
 
     def settle(self) -> dict[str, Any]:
-        reading, known = self.reading, self.draft.pickup
-        gazetteer = self.session.desk.gazetteer
-        text = " ".join(part for part in (self.call.address, self.call.neighborhood, self.call.city) if part)
-        far_away = gazetteer.elsewhere(text)
-        if far_away is not None and reading.neighborhood is None:
-            return self._outside(far_away)
+        """Keep what is known and say how far that goes."""
+        reading, known = self._reading, self._known
+        city = reading.city or self._gazetteer.city(self._text) or known.city
+        where = self._gazetteer.elsewhere(self._text) if reading.neighborhood is None else None
+        if where is None and city is not None and city not in self._coverage:
+            where = city
+        if where is not None:
+            return self._outside(where)
         if reading.status == "ambiguous":
-            return self._ask("ambiguous", reading.ask or "¿Me repites la dirección completa?", reading.missing)
-        is_new = reading.status in ("address", "corner", "place")
-        if not is_new and known is None:
-            if reading.neighborhood:
-                self._keep(neighborhood=reading.neighborhood, zone=reading.zone, city=reading.city)
-            return self._ask("incomplete", "¿Cuál es la dirección exacta donde te recogemos?", ("address",))
-        address = reading.address if is_new else known.address if known else None
-        if not address:
-            return self._ask("incomplete", "¿Cuál es la dirección exacta donde te recogemos?", ("address",))
-        fresh = is_new and known is not None and known.address not in ("", address)
-        before = None if fresh else known
-        neighborhood = reading.neighborhood or (before.neighborhood if before else None)
-        zone = reading.zone if reading.neighborhood else before.zone if before else reading.zone
-        city = reading.city or gazetteer.city(text) or (before.city if before else None)
-        if city is not None and city not in self.session.desk.coverage:
-            return self._outside(city)
-        if len(reading.choices) > 1 and not city:
-            self._keep(address=address, detail=reading.detail, neighborhood=None)
-            return self._ask("ambiguous", reading.ask or "¿En qué municipio queda?", ("city",), reading.choices)
-        named = (self.call.neighborhood or "").strip() or (self.call.address.strip() if not is_new else "")
-        if neighborhood is None and named and not self.call.neighborhood_unknown and reading.status != "place":
-            if self.draft.doubtful_neighborhood != named:
-                self.draft = self.draft.model_copy(update={"doubtful_neighborhood": named})
-                self._keep(address=address, detail=reading.detail, city=city)
-                return self._ask(
-                    "incomplete", f"No encuentro el barrio «{named}». ¿Me lo repites, o me dices uno cercano?", ("neighborhood",)
-                )
-            neighborhood = named
-        detail = reading.detail or (before.detail if before else None)
-        self._keep(address=address, neighborhood=neighborhood, zone=zone, city=city, detail=detail)
-        if neighborhood is None and reading.status != "place" and not self.call.neighborhood_unknown:
-            return self._ask("incomplete", "¿En qué barrio queda?", ("neighborhood",))
-        self._keep(
-            ready=True,
-            address=address,
-            neighborhood=neighborhood,
-            zone=zone,
-            city=city or self.session.desk.coverage[0],
-            detail=detail,
+            self._set(partial_address=self._call.address)
+            return self._ask("ambiguous", reading.ask or _ASK_ADDRESS, *reading.missing)
+        named, choices = self._neighborhood(city)
+        place = Place(
+            address=(reading.address if reading.status in _FOUND else None) or known.address,
+            neighborhood=named or known.neighborhood,
+            zone=reading.zone or (known.zone if named in (None, known.neighborhood) else None),
+            city=city,
+            detail=reading.detail or known.detail,
+        )
+        self._set(pickup=place, pickup_ready=False, partial_address=None)
+        if not place.address:
+            return self._ask("incomplete", _ASK_ADDRESS, "address")
+        if choices:
+            return self._ask("ambiguous", reading.ask or "¿En qué municipio queda?", "city", choices=choices)
+        if place.neighborhood is None and reading.status != "place" and not self._call.neighborhood_unknown:
+            return self._ask_neighborhood()
+        self._set(
+            pickup=place.model_copy(update={"city": city or self._coverage[0]}),
+            pickup_ready=True,
+            doubtful_neighborhood=None,
         )
         return self._result("valid")
 
-    def _keep(self, *, ready: bool = False, address: str = "", **fields: Any) -> None:
-        place = Place(address=address, **fields)
-        self.draft = self.draft.model_copy(update={"pickup": place, "pickup_ready": ready})
-        self.session.draft = self.draft
+    def _read(self) -> Reading:
+        """Read the words; where they are half an address, together with the half that came before."""
+        reading = parse_address(self._text, self._gazetteer)
+        if reading.status in _FOUND or self._draft.partial_address is None:
+            return reading
+        whole = parse_address(f"{self._draft.partial_address} {self._text}", self._gazetteer)
+        return whole if whole.status in _FOUND else reading
+
+    def _neighborhood(self, city: str | None) -> tuple[str | None, tuple[str, ...]]:
+        """Return the neighbourhood that was named, and the towns that have one of that name if it is not clear which."""
+        if self._reading.neighborhood is not None:
+            return self._reading.neighborhood, ()
+        matches = self._gazetteer.neighborhoods(self._text, city=city) if self._reading.choices else []
+        if matches:
+            return matches[0].neighborhood.name, () if city else self._reading.choices
+        return self._believed(), ()
+
+    def _believed(self) -> str | None:
+        """Return a name that is not on the map, if the rider insists on it."""
+        named = (self._call.neighborhood or "").strip()
+        return named if named and named == self._draft.doubtful_neighborhood else None
+
+    def _ask_neighborhood(self) -> dict[str, Any]:
+        named = (self._call.neighborhood or "").strip()
+        if not named:
+            return self._ask("incomplete", "¿En qué barrio queda?", "neighborhood")
+        self._set(doubtful_neighborhood=named)
+        return self._ask(
+            "incomplete", f"No encuentro el barrio «{named}». ¿Me lo repites, o me dices uno cercano?", "neighborhood"
+        )
 
     def _outside(self, where: str) -> dict[str, Any]:
-        covered = ", ".join(self.session.desk.coverage)
-        self.session.draft = self.draft.model_copy(update={"pickup": None, "pickup_ready": False})
-        return {
-            "status": "outside_coverage",
-            "city": where,
-            "covered": list(self.session.desk.coverage),
-            "ask": f"Por ahora no llegamos a {where}. Recogemos en {covered}. ¿Te recogemos en otra dirección?",
-        }
+        covered = list(self._coverage)
+        self._set(pickup=None, pickup_ready=False, partial_address=None)
+        sentence = ", ".join(covered[:-1]) + " y " + covered[-1] if len(covered) > 1 else covered[0]
+        ask = f"Por ahora no llegamos a {where}. Recogemos en {sentence}. ¿Te recogemos en otra dirección?"
+        return {"status": "outside_coverage", "city": where, "covered": covered, "ask": ask}
 
-    def _ask(self, status: str, ask: str, missing: tuple[str, ...], choices: tuple[str, ...] = ()) -> dict[str, Any]:
-        return self._result(status, missing=list(missing), ask=ask, **({"choices": list(choices)} if choices else {}))
+    def _ask(self, status: str, ask: str, *missing: str, choices: tuple[str, ...] = ()) -> dict[str, Any]:
+        more: dict[str, Any] = {"choices": list(choices)} if choices else {}
+        return self._result(status, missing=list(missing), ask=ask, **more)
 
     def _result(self, status: str, **more: Any) -> dict[str, Any]:
-        pickup = self.draft.pickup
+        pickup = self._draft.pickup
         kept = pickup.model_dump(exclude_none=True) if pickup is not None else {}
         return {"status": status, **{name: value for name, value in kept.items() if value}, **more}
+
+    def _set(self, **fields: Any) -> None:
+        self._draft = self._session.draft = self._draft.model_copy(update=fields)
 
 
 class EstimateFare(TaxiTool):
@@ -245,7 +266,7 @@ class DispatchToBackend(TaxiTool):
         )
         stored = await _within_deadline(session, session.desk.bookings.create(booking))
         session.set("requests", (session.get("requests") or 0) + 1)
-        session.set("booking", {"booking_id": stored.booking_id, "status": stored.status, "address": stored.pickup.address})
+        session.set("booking", _remembered(stored))
         session.set("summarised", None)
         session.draft = Draft(passenger_name=draft.passenger_name, phone=draft.phone)
         return {"booking_id": stored.booking_id, "status": "accepted", "eta_minutes": None}
@@ -282,7 +303,7 @@ class CancelBooking(TaxiTool):
         )
         if changed is None and booking.status != "cancelled":
             return failed("too_late", "El servicio ya terminó.", booking_id=booking.booking_id)
-        session.set("booking", {"booking_id": booking.booking_id, "status": "cancelled", "address": booking.pickup.address})
+        session.set("booking", _remembered(changed or booking))
         if changed is not None:
             await session.context.update_booking(booking.booking_id, "cancelled")
         return _described(changed or booking)
@@ -304,6 +325,11 @@ class TransferToHuman(TaxiTool):
 async def _newest(session: Session) -> Booking | None:
     bookings = await _within_deadline(session, session.desk.bookings.list(session.context.said.thread_id))
     return bookings[-1] if bookings else None
+
+
+def _remembered(booking: Booking) -> dict[str, Any]:
+    """Return what the state keeps of the newest booking."""
+    return {"booking_id": booking.booking_id, "status": booking.status, "place": describe_place(booking.pickup)}
 
 
 def _described(booking: Booking) -> dict[str, Any]:

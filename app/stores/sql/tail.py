@@ -100,7 +100,3 @@ class Tail(ThreadLog):
             and after_seq is not None
             and after_seq <= self.prior.seq
         )
-
-
-class TailReader:
-    """A ``LogReader`` over a ``Tail``, and over the journal where it is further back."""

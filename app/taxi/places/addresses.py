@@ -5,6 +5,7 @@ something ambiguous with the question to ask, or nothing. Numbers are never inve
 Linear in the length of the text; it never raises.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -75,7 +76,7 @@ def parse_address(text: str, gazetteer: Gazetteer) -> Reading:
         One reading. Of several addresses the first complete one counts, and one that corrects another replaces it.
     """
     tokens = repair(tokenize(text[:_MAX_LENGTH]))
-    candidate, choices = _street_candidate(tokens)
+    candidate, choices = _street_candidate(tokens, gazetteer)
     if candidate is not None:
         return _street_reading(text, tokens, candidate, choices, gazetteer)
     return _place_reading(text, tokens, gazetteer)
@@ -102,7 +103,7 @@ def parse_addresses(text: str, gazetteer: Gazetteer) -> list[Reading]:
     return out
 
 
-def _street_candidate(tokens: Sequence[Token]) -> tuple[Candidate | None, tuple[str, ...]]:
+def _street_candidate(tokens: Sequence[Token], gazetteer: Gazetteer) -> tuple[Candidate | None, tuple[str, ...]]:
     """The street address meant, and readings to choose from when its kind was left out."""
     found = find_typed(tokens)
     solid = [c for c in found if c.complete or c.meaning.address.street.number or c.meaning.address.street.kind != "Avenida"]
@@ -111,12 +112,14 @@ def _street_candidate(tokens: Sequence[Token]) -> tuple[Candidate | None, tuple[
     for candidate in solid or found:
         if chosen is None:
             chosen = candidate
-        elif any(chosen.after <= mark <= candidate.first for mark in marks):
+        elif _any_between(marks, chosen.after, candidate.first):
             chosen = _replace(chosen, candidate)
+        elif chosen.complete and candidate.complete and _only_or(tokens, chosen.after, candidate.first):
+            return chosen, tuple(write_address(one.meaning.address) for one in (chosen, candidate))
         elif not chosen.complete and candidate.complete:
             chosen = candidate
     if chosen is None or (not chosen.complete and not chosen.meaning.address.street.number):
-        pair = list(implicit(tokens))
+        pair = _settle(list(implicit(tokens)), gazetteer)
         if len(pair) == 1:
             chosen = pair[0]
         elif pair and chosen is None:
@@ -127,12 +130,53 @@ def _street_candidate(tokens: Sequence[Token]) -> tuple[Candidate | None, tuple[
             )
             return pair[0], choices
     if chosen is not None:
+        chosen = _known_street(chosen, gazetteer)
         for mark in marks:
             if mark >= chosen.after:
                 changed = apply_correction(chosen, tokens, mark)
                 if changed is not None:
                     chosen = changed
     return chosen, ()
+
+
+def _any_between(sorted_marks: Sequence[int], low: int, high: int) -> bool:
+    position = bisect_left(sorted_marks, low)
+    return position < len(sorted_marks) and sorted_marks[position] <= high
+
+
+def _only_or(tokens: Sequence[Token], first: int, after: int) -> bool:
+    """Whether the rider hesitates between two addresses."""
+    between = [token.text for token in tokens[first:after] if token.kind == "word"]
+    return bool(between) and between[0] == "o" and set(between) <= {"o", "la", "el", "en", "de"}
+
+
+def _settle(candidates: Sequence[Candidate], gazetteer: Gazetteer) -> Sequence[Candidate]:
+    """Of a corner whose kinds were left out, keep the reading that the city's grid allows, when there is only one."""
+
+    def reach(candidate: Candidate, margin: int) -> bool:
+        address = candidate.meaning.address
+        if address.cross is None or not address.cross.number:
+            return True
+        street, cross = int(address.street.number), int(address.cross.number)
+        carrera, calle = (street, cross) if address.street.kind == "Carrera" else (cross, street)
+        return gazetteer.crosses(carrera, calle, margin=margin)
+
+    near = [candidate for candidate in candidates if reach(candidate, 3)]
+    possible = [candidate for candidate in candidates if reach(candidate, 8)]
+    return near if len(near) == len(possible) == 1 else candidates
+
+
+def _known_street(candidate: Candidate, gazetteer: Gazetteer) -> Candidate:
+    """Settle "Carrera 42B 1" by a street known to exist, since plates hardly have one digit."""
+    known = [
+        address
+        for address in candidate.meaning.rivals
+        if any(via is not None and gazetteer.has_street(str(via)) for via in (address.street, address.cross))
+    ]
+    if len(known) != 1:
+        return candidate
+    outcome: Literal["address", "corner"] = "corner" if known[0].plate is None else "address"
+    return replace(candidate, meaning=replace(candidate.meaning, outcome=outcome, address=known[0], choices=(), missing=()))
 
 
 def _replace(before: Candidate, after: Candidate) -> Candidate:
@@ -225,15 +269,31 @@ def _street_reading(
 def _place_reading(text: str, tokens: list[Token], gazetteer: Gazetteer) -> Reading:
     """A place of interest, a neighbourhood alone, or nothing."""
     places = gazetteer.places_in(tokens)
-    used = frozenset(
-        i for i, token in enumerate(tokens) for place in places if place.start <= token.start < place.end
-    )
+    covered = {index for place in places for index in range(place.start, place.end)}
+    used = frozenset(i for i, token in enumerate(tokens) if token.start in covered)
     around = _surroundings(text, tokens, used, gazetteer)
     if places:
-        return _of_place(places, around)
+        return _of_place(places, around, gazetteer)
     name, zone, city = _one_barrio(around.barrios)
     detail = ", ".join(_unique(one.text for one in around.details)) or None
     several = len(around.barrios) > 1 and name is None
+    block = _block_address(around)
+    if block is not None:
+        spans = tuple(sorted({*around.spans, *((tokens[one.first].start, tokens[one.after - 1].end) for one in block)}))
+        rest = ", ".join(_unique(one.text for one in around.details if one not in block)) or None
+        return Reading(
+            "address" if name else "ambiguous",
+            address=" ".join(one.text for one in block) if name else None,
+            neighborhood=name,
+            zone=zone,
+            city=around.city or city,
+            detail=rest if name else detail,
+            ask=None if name else ask_neighborhood(around.barrios),
+            choices=_unique(barrio.city for barrio in around.barrios) if several else (),
+            missing=() if name else ("neighborhood",),
+            spans=spans,
+            candidates=around.barrios if several else (),
+        )
     return Reading(
         status="not_an_address",
         neighborhood=name,
@@ -248,7 +308,14 @@ def _place_reading(text: str, tokens: list[Token], gazetteer: Gazetteer) -> Read
     )
 
 
-def _of_place(places: Sequence[PlaceMatch], around: _Surroundings) -> Reading:
+def _block_address(around: _Surroundings) -> list[Complement] | None:
+    """ "Manzana C, Casa 5": how neighbourhoods without numbered streets write an address."""
+    block = [one for one in around.details if one.text.startswith("Manzana ")]
+    lot = [one for one in around.details if one.text.startswith(("Casa ", "Lote "))]
+    return [block[0], lot[0]] if block and lot else None
+
+
+def _of_place(places: Sequence[PlaceMatch], around: _Surroundings, gazetteer: Gazetteer) -> Reading:
     names = _unique(match.place.name for match in places)
     spans = tuple(sorted({*((match.start, match.end) for match in places), *around.spans}))
     detail = ", ".join(_unique(one.text for one in around.details)) or None
@@ -256,7 +323,9 @@ def _of_place(places: Sequence[PlaceMatch], around: _Surroundings) -> Reading:
         return Reading("ambiguous", ask=ask_city(names), choices=names, missing=("street",), spans=spans, detail=detail)
     place = places[0].place
     fitting = [barrio for barrio in around.barrios if barrio.city == place.city]
-    name, zone, _ = _one_barrio(fitting) if place.neighborhood is None else (place.neighborhood, None, None)
+    name, zone, _ = _one_barrio(fitting)
+    if place.neighborhood is not None:
+        name, zone = place.neighborhood, gazetteer.zone_of(place.neighborhood, place.city)
     return Reading(
         "place", address=place.name, neighborhood=name, zone=zone, city=place.city, detail=detail, spans=spans
     )

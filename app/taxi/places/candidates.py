@@ -74,18 +74,16 @@ def best_reading(tokens: Sequence[Token], index: int, start: Item | None = None)
         ]
         spoken = any(tokens[position].spoken for position in open_digits)
         chosen = _choose(plain, glued, spoken=spoken, trailing=items[-1].after - 1 == open_digits[-1])
-    meaning, items = chosen
-    used = items[min(len(items), max(meaning.used, 1)) - 1]
-    return Candidate(meaning, index, used.after)
+    return Candidate(chosen[0], index, chosen[0].after)
 
 
 def _choose(
     plain: tuple[Meaning, list[Item]], glued: list[tuple[Meaning, list[Item]]], *, spoken: bool, trailing: bool
 ) -> tuple[Meaning, list[Item]]:
     """The complete reading if there is one; a choice for the rider if there are two."""
-    complete = [found for found in glued if found[0].outcome != "ambiguous" and found[0].used == len(found[1])]
+    complete = [found for found in glued if found[0].outcome != "ambiguous" and found[0].after == found[1][-1].after]
     meaning, items = plain
-    whole = meaning.outcome != "ambiguous" and meaning.used == len(items)
+    whole = meaning.outcome != "ambiguous" and meaning.after == items[-1].after
     if not whole:
         if complete:
             return complete[0]
@@ -95,8 +93,9 @@ def _choose(
     rivals = [found[0].address for found in (complete or (glued if spoken else ()))]
     if not rivals:
         return plain
-    choices = tuple(dict.fromkeys(write_address(address) for address in (meaning.address, *rivals)))[:4]
-    return replace(meaning, outcome="ambiguous", choices=choices, missing=("plate",)), items
+    both = tuple(dict.fromkeys((meaning.address, *rivals)))[:4]
+    choices = tuple(write_address(address) for address in both)
+    return replace(meaning, outcome="ambiguous", choices=choices, missing=("plate",), rivals=both), items
 
 
 def _may_begin(tokens: Sequence[Token], index: int) -> bool:
@@ -187,9 +186,10 @@ def apply_correction(before: Candidate, tokens: Sequence[Token], mark: int) -> C
             return None
     old = before.meaning.address
     street = old.street
-    if len(items) >= 3 or (len(items) == 2 and items[1].links & {"con", "#", "entre"}) or (
+    dashed = len(items) == 2 and "-" in items[1].links
+    if not dashed and (len(items) >= 3 or (len(items) == 2 and items[1].links & {"con", "#", "entre"}) or (
         old.cross is None and not items[0].links
-    ) or (len(items) > 1 and items[1].typed):  # fmt: skip
+    ) or (len(items) > 1 and items[1].typed)):  # fmt: skip
         head = replace(items[0], via=replace(items[0].via, kind=street.kind), links=frozenset())
         if street.kind is None or not street.number:
             return None

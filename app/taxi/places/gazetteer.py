@@ -77,7 +77,7 @@ _TOWARDS: Final = _LEADING | frozenset("de del al destino ciudad".split())
 _BLOCKING: Final = frozenset(
     "avenida av calle carrera cra cll via universidad clinica hospital parque edificio conjunto colegio hotel iglesia "
     "restaurante plaza glorieta banco puente estadio supermercado tienda mall cc comercial residencial parroquia "
-    "farmacia drogueria centro autopista monumento panaderia ferreteria torre torres senor senora don dona".split()
+    "empresarial medico industrial farmacia drogueria centro autopista monumento panaderia ferreteria torre torres senor senora don dona".split()
 )
 _NAME_CUES: Final = frozenset("llamo nombre soy llama senora senor don dona sra sr pasajero pasajera".split())
 _NAME_ENDS: Final = frozenset("en de del para desde estoy y necesito vivo voy al quiero calle carrera el la los las barrio".split())
@@ -132,11 +132,17 @@ class Gazetteer:
 
     def __init__(
         self, *, neighborhoods: dict[str, Any], municipalities: dict[str, Any], elsewhere: dict[str, Any],
-        places: dict[str, Any],
+        places: dict[str, Any], grid: dict[str, Any],
     ) -> None:  # fmt: skip
-        """Index the four data documents (see ``data/``)."""
+        """Index the data documents (see ``data/``)."""
+        self._crossed = {int(carrera): (low, high) for carrera, (low, high) in grid["carreras"].items()}
+        self._lettered = frozenset(grid["lettered"])
         known = _read_neighborhoods(neighborhoods)
         self.all_neighborhoods: tuple[Neighborhood, ...] = tuple(barrio for barrio, _ in known)
+        self._bare_names = {barrio: _without_article(phrase_words(barrio.name)) for barrio in self.all_neighborhoods}
+        self._by_bare_name: dict[tuple[str, tuple[str, ...]], list[Neighborhood]] = {}
+        for barrio, bare in self._bare_names.items():
+            self._by_bare_name.setdefault((barrio.city, bare), []).append(barrio)
         self._barrios = PhraseIndex(_neighborhood_phrases(known), blocked_before=_BLOCKING)
         cities = [
             Phrase(phrase_words(form), item["name"], "", form)
@@ -172,6 +178,15 @@ class Gazetteer:
     def load(cls) -> "Gazetteer":
         """Return the gazetteer of the packaged data; it is read once a process."""
         return _packaged()
+
+    def crosses(self, carrera: int, calle: int, *, margin: int = 0) -> bool:
+        """Whether a carrera is known to reach a calle of the city's grid, give or take ``margin`` calles."""
+        reach = self._crossed.get(carrera)
+        return reach is not None and reach[0] - margin <= calle <= reach[1] + margin
+
+    def has_street(self, street: str) -> bool:
+        """Whether a street with a digit after its letter ("Carrera 42B1") is known to exist."""
+        return street in self._lettered
 
     def neighborhoods(self, text: str, *, city: str | None = None) -> list[Match]:
         """Find neighbourhoods named in a text.
@@ -217,9 +232,12 @@ class Gazetteer:
     def _narrow(hits: list[Hit[Neighborhood]], tokens: list[Token]) -> list[Hit[Neighborhood]]:
         """Among equal spans prefer the full name over the name without its article."""
         out = []
+        by_span: dict[int, list[Hit[Neighborhood]]] = {}
+        for hit in hits:
+            by_span.setdefault(hit.first, []).append(hit)
         for hit in hits:
             said = tuple(token.text for token in tokens[hit.first : hit.after])
-            rivals = [other for other in hits if (other.first, other.after) == (hit.first, hit.after)]
+            rivals = by_span[hit.first]
             if said[0] not in ARTICLES and len({rival.entry.name for rival in rivals}) > 1:
                 full = [rival for rival in rivals if phrase_words(rival.entry.name) == said]
                 if full and hit not in full:
@@ -231,11 +249,14 @@ class Gazetteer:
         """Neighbourhoods of ``city`` whose name differs only by the article ("El Prado, Soledad")."""
         out = []
         for hit in hits:
-            bare = _without_article(phrase_words(hit.entry.name))
-            for barrio in self.all_neighborhoods:
-                if barrio.city == city and _without_article(phrase_words(barrio.name)) == bare:
-                    out.append(Match(barrio, hit.score, tokens[hit.first].start, tokens[hit.after - 1].end))
+            for barrio in self._by_bare_name.get((city, self._bare_names[hit.entry]), ()):
+                out.append(Match(barrio, hit.score, tokens[hit.first].start, tokens[hit.after - 1].end))
         return list(dict.fromkeys(out))
+
+    def zone_of(self, neighborhood: str, city: str) -> str | None:
+        """Localidad of a neighbourhood by its exact name; None when unknown or in several."""
+        zones = {barrio.zone for barrio in self.all_neighborhoods if (barrio.name, barrio.city) == (neighborhood, city)}
+        return zones.pop() if len(zones) == 1 else None
 
     def city(self, text: str) -> str | None:
         """Municipality of the metropolitan area named in a text, or None."""
@@ -298,4 +319,5 @@ def _packaged() -> Gazetteer:
         municipalities=_load("municipalities.json"),
         elsewhere=_load("elsewhere.json"),
         places=_load("places.json"),
+        grid=_load("grid.json"),
     )

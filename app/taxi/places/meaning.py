@@ -23,6 +23,8 @@ class Meaning:
         missing: "cross_street", "plate" when ambiguous for want of something.
         choices: canonical forms to choose from.
         used: how many items the reading used.
+        after: index after the last token used.
+        rivals: structured form of ``choices`` where both readings are whole.
         front: the rider said "frente a".
     """
 
@@ -32,6 +34,8 @@ class Meaning:
     choices: tuple[str, ...] = ()
     used: int = 0
     front: bool = False
+    after: int = 0
+    rivals: tuple[Address, ...] = ()
 
 
 def _typed_as(via: Via, kind: str | None) -> Via:
@@ -188,7 +192,7 @@ def _corridor(via: Via) -> bool:
 
 def _same_axis(one: Via, two: Via) -> bool:
     """Two calles or two carreras run in parallel."""
-    return cross_kind(one) is not None and one.kind == two.kind
+    return bool(one.number and two.number) and cross_kind(one) is not None and one.kind == two.kind
 
 
 def _typed_cross(street: Via, rest: Sequence[Item], front: bool) -> Meaning:
@@ -234,41 +238,47 @@ def interpret(items: Sequence[Item]) -> Meaning:
     Returns:
         The best reading; "ambiguous" carries what is missing or the readings to choose from.
     """
+    meaning, read = _interpret(list(items))
+    return replace(meaning, after=read[min(max(meaning.used, 1), len(read)) - 1].after)
+
+
+def _interpret(items: list[Item]) -> tuple[Meaning, list[Item]]:
+    """As ``interpret``; also the items after merging, which ``used`` counts."""
     kms = [item for item in items if item.km is not None]
     if kms:
         street = next((item.via for item in items if item.typed), None)
         if street is not None and (items[0].km is not None or items[1].km is not None or len(items) == 2):
-            return Meaning("address", Address(street, km=kms[0].km), used=len(items))
+            return Meaning("address", Address(street, km=kms[0].km), used=len(items)), items
         corridor = next((item.via for item in items if item.typed and not item.via.number), None)
         if corridor is not None:
-            return Meaning("address", Address(corridor, km=kms[0].km), used=len(items))
+            return Meaning("address", Address(corridor, km=kms[0].km), used=len(items)), items
         if street is None:
-            return Meaning("ambiguous", Address(Via(None), km=kms[0].km), ("street",), used=1)
+            return Meaning("ambiguous", Address(Via(None), km=kms[0].km), ("street",), used=1), items
         items = [item for item in items if item.km is None]
     items = _join_crosses(items)
     items = _join_street(items) or items
     street, rest = items[0].via, items[1:]
     if not rest:
-        return Meaning("ambiguous", Address(street), ("cross_street",), used=1)
+        return Meaning("ambiguous", Address(street), ("cross_street",), used=1), items
     front = "frente" in rest[0].links
     if rest[0].typed:
-        return _typed_cross(street, rest, front)
+        return _typed_cross(street, rest, front), items
     following = next((i for i, item in enumerate(rest) if item.typed), len(rest))
     if following == len(rest):
-        return _only_numbers(items, street, rest, front)
+        return _only_numbers(items, street, rest, front), items
     if following == 1 and rest[1].links & {"y"} and _is_generator(rest[0].via):
         one = _typed_as(rest[0].via, cross_kind(street))
-        return Meaning("corner", Address(street, one, between=rest[1].via), used=3, front=front)
+        return Meaning("corner", Address(street, one, between=rest[1].via), used=3, front=front), items
     if following == 1 and "-" in rest[0].links and _is_plate(rest[0]) and rest[1].via.kind == cross_kind(street):
         # "Calle 76-175, carrera 51": the plate said before the cross street
-        return Meaning("address", _plate_address(street, rest[1].via, rest[0]), used=3, front=front)
+        return Meaning("address", _plate_address(street, rest[1].via, rest[0]), used=3, front=front), items
     if following == 1 and _corridor(street):
         # "Circunvalar 110 carrera 31": the bare number is another name of the corridor
-        return Meaning("corner", Address(street, rest[1].via), used=3, front=front)
+        return Meaning("corner", Address(street, rest[1].via), used=3, front=front), items
     if following >= 2 and "y" not in rest[following].links:
-        return _only_numbers(items[: following + 1], street, rest[:following], front)
+        return _only_numbers(items[: following + 1], street, rest[:following], front), items
     choices = tuple(str(via) for via in (street, rest[following].via))
-    return Meaning("ambiguous", Address(street), ("cross_street",), choices, len(items), front)
+    return Meaning("ambiguous", Address(street), ("cross_street",), choices, len(items), front), items
 
 
 def _only_numbers(items: Sequence[Item], street: Via, rest: Sequence[Item], front: bool) -> Meaning:

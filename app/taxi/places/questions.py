@@ -39,6 +39,8 @@ def ask_about(meaning: Meaning, choices: Sequence[str]) -> str:
 
 def ask_neighborhood(barrios: Sequence[Neighborhood]) -> str:
     """Ask which of several neighbourhoods of one name is meant."""
+    if not barrios:
+        return "¿En qué barrio queda?"
     cities = list(dict.fromkeys(barrio.city for barrio in barrios))
     names = list(dict.fromkeys(barrio.name for barrio in barrios))
     if len(cities) > 1:

@@ -286,7 +286,7 @@ def _read_typed(tokens: Sequence[Token], index: int, *, glue: frozenset[int], ro
         kind, after = "Vía", after + 1
     elif kind in {"Calle", "Carrera", "Vía"} and KINDS.get(_word(tokens, after)) == kind:
         after += 1
-    while after < len(tokens) and tokens[after].text in {".", "la", "el"} and after < index + 4:
+    while after < len(tokens) and tokens[after].text in {".", "la", "el", "es"} and after < index + 4:
         after += 1
     weak = token.text in WEAK_KINDS and after == index + 1
     if kind in CORRIDOR_KINDS and after < len(tokens) and tokens[after].kind in {"word", "number"}:
