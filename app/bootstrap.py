@@ -1,6 +1,6 @@
 """The composition root: settings to services. The only file that names a vendor, a backend or the taxi domain."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ from app.stores.sql.event_log import SqlEventLog
 from app.taxi.context import TaxiDesk
 from app.taxi.fares import load_tariff
 from app.taxi.graph import TaxiGraph
-from app.taxi.places import Gazetteer
+from app.taxi.places import Gazetteer, parse_address
 from app.taxi.policy import OfflinePolicy
 from app.turns.observers import LogObserver
 from app.turns.runner import TurnLimits, TurnRunner
@@ -210,3 +210,23 @@ def create_model(settings: Settings, gazetteer: Gazetteer) -> BaseChatModel:
         return Reply(text, tuple(calls), notes)
 
     return FunctionChatModel(function=reply, word_delay_ms=settings.offline_word_delay_ms)
+
+
+def read_addresses(texts: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Read each text as an address, for batch work.
+
+    Yields:
+        One flat object a text: ``input``, ``status``, ``address``, ``neighborhood``, ``detail``, ``city``, ``ask``.
+    """
+    gazetteer = Gazetteer.load()
+    for text in texts:
+        reading = parse_address(text, gazetteer)
+        yield {
+            "input": text,
+            "status": reading.status,
+            "address": reading.address,
+            "neighborhood": reading.neighborhood,
+            "detail": reading.detail,
+            "city": reading.city,
+            "ask": reading.ask,
+        }

@@ -65,7 +65,9 @@ def create_app(settings: Settings | None = None, *, open_services: Opener = open
     local = "local" in settings.allowed_origins
     app.add_middleware(
         CORSMiddleware,
-        allow_origins=[each for each in (*settings.allowed_origins, "null") if each != "local" and (local or each != "null")],
+        allow_origins=[
+            each for each in (*settings.allowed_origins, "null") if each != "local" and (local or each != "null")
+        ],
         allow_origin_regex=LOOPBACK if local else None,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],

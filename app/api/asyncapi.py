@@ -1,4 +1,4 @@
-"""The WebSocket protocol as an AsyncAPI document, made from the classes that speak it. [pure]
+"""The WebSocket protocol as an AsyncAPI document, made from the classes that speak it. Pure.
 
 A new event or input is in the document as soon as it is in its union; what is written by hand here is prose
 and the sample values of the examples.

@@ -1,5 +1,7 @@
 """What a route may ask for, for HTTP and WebSocket alike."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -22,6 +24,23 @@ class Connections:
     active: int = 0
     restart: anyio.Event = field(default_factory=anyio.Event)
     """Set when they are to close because the server stops."""
+    _left: anyio.Event = field(default_factory=anyio.Event)
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Count one while it lasts."""
+        self.active += 1
+        try:
+            yield
+        finally:
+            self.active -= 1
+            self._left.set()
+
+    async def until_none(self) -> None:
+        """Wait until the last one has left."""
+        while self.active:
+            self._left = anyio.Event()
+            await self._left.wait()
 
 
 @dataclass(frozen=True, slots=True)

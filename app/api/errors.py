@@ -54,7 +54,10 @@ class Problem(BaseModel):
 
 
 PROBLEMS: dict[int | str, dict[str, object]] = {
-    "default": {"description": "Problem", "content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
+    "default": {
+        "description": "Problem",
+        "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+    }
 }
 """For the OpenAPI document of every route."""
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+import anyio
 import structlog
 
 from app.api.deps import Services
@@ -52,7 +53,8 @@ def drain_on_signal(services: Services) -> Iterator[None]:
         try:
             await services.streaming.drain(services.settings.shutdown_grace_seconds)
             services.connections.restart.set()
-            await _until_closed(services)
+            with anyio.move_on_after(_CLOSE_SECONDS):
+                await services.connections.until_none()
         finally:
             hand_on(number)
 
@@ -72,10 +74,3 @@ def drain_on_signal(services: Services) -> Iterator[None]:
         for number in _SIGNALS:
             if signal.getsignal(number) is on_signal:
                 signal.signal(number, before[number])
-
-
-async def _until_closed(services: Services) -> None:
-    """Wait until the sockets have been closed, for a while."""
-    deadline = asyncio.get_running_loop().time() + _CLOSE_SECONDS
-    while services.connections.active and asyncio.get_running_loop().time() < deadline:
-        await asyncio.sleep(0.02)

@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     """Newest messages of a conversation that a model is given."""
 
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ("local",)
-    """Web origins that may connect: ``local`` (this host, loopback, files), ``*``, or addresses, separated by commas."""
+    """Web origins that may connect, separated by commas: ``local`` (this host, loopback, files), ``*``, addresses."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least level that is logged."""

@@ -69,9 +69,7 @@ def configure_logging(*, level: str, style: str, file: Path | None, personal: bo
         logging.getLogger(name).propagate = True
 
 
-def _handler(
-    handler: logging.Handler, shared: list[structlog.typing.Processor], *, as_json: bool
-) -> logging.Handler:
+def _handler(handler: logging.Handler, shared: list[structlog.typing.Processor], *, as_json: bool) -> logging.Handler:
     renderer: list[structlog.typing.Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
         if as_json

@@ -32,6 +32,8 @@ class BaseEvent(BaseModel):
     replayable: ClassVar[bool] = True
     """Kept in the event log under a ``seq``."""
 
+    type: str
+    """What kind of event it is, by its name on the wire."""
     ts: int
     """Milliseconds since the epoch."""
 
@@ -236,4 +238,4 @@ class Record:
     """An event with its place in the log of its thread."""
 
     seq: int
-    event: Event
+    event: BaseEvent

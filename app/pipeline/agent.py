@@ -13,12 +13,12 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 
 from app.models.conversation import Message, TurnInput
-from app.models.events import BookingUpdate, EventSource, SttOutput, TurnEvent
+from app.models.events import EventSource, SttOutput, ThreadEvent, TurnEvent
 from app.pipeline.streams import Outlet
 
 log = structlog.stdlib.get_logger("voztaxi.agent")
 
-Emit = Callable[[TurnEvent | BookingUpdate], Awaitable[None]]
+Emit = Callable[[ThreadEvent], Awaitable[None]]
 
 _CANCEL_SECONDS = 10.0
 """How long a cancelled graph may take to finish what must not be cut."""
@@ -54,12 +54,12 @@ class AgentTurn:
     def __init__(self, agent: AgentGraph, said: TurnInput, source: EventSource) -> None:
         self._agent = agent
         self._said = said
-        self._outlet: Outlet[TurnEvent | BookingUpdate] = Outlet()
+        self._outlet: Outlet[ThreadEvent] = Outlet()
         self._context = agent.context(said, source, self._outlet.put)
         self._config: RunnableConfig = {"configurable": {"thread_id": said.thread_id}}
 
     @asynccontextmanager
-    async def open(self, transcripts: AsyncIterable[TurnEvent]) -> AsyncIterator[AsyncIterable[TurnEvent | BookingUpdate]]:
+    async def open(self, transcripts: AsyncIterable[TurnEvent]) -> AsyncIterator[AsyncIterable[ThreadEvent]]:
         """Open the stage over the transcripts; on leaving the block the graph has stopped."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._work, transcripts)
@@ -69,7 +69,7 @@ class AgentTurn:
                 self._outlet.abandon()
                 tasks.cancel_scope.cancel()
 
-    def undelivered(self) -> list[TurnEvent | BookingUpdate]:
+    def undelivered(self) -> list[ThreadEvent]:
         """Return what the graph said and nobody took, also while it was being stopped."""
         return self._outlet.abandon()
 

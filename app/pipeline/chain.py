@@ -6,7 +6,7 @@ from contextlib import aclosing, asynccontextmanager
 from app.engines.stt.base import SttEngine
 from app.engines.tts.base import TtsEngine
 from app.models.conversation import Message, TurnInput
-from app.models.events import BookingUpdate, EventSource, TurnEvent
+from app.models.events import EventSource, ThreadEvent
 from app.pipeline.agent import AgentGraph, AgentTurn
 from app.pipeline.stt import stt_stage
 from app.pipeline.tts import tts_stage
@@ -40,7 +40,7 @@ class ChainStages:
         self._tts = tts
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[AsyncIterable[TurnEvent | BookingUpdate]]:
+    async def open(self) -> AsyncIterator[AsyncIterable[ThreadEvent]]:
         """Open the stages; nothing of them outlives the block."""
         async with (
             aclosing(stt_stage(self._said.text, self._stt, self._source)) as transcripts,
@@ -49,7 +49,7 @@ class ChainStages:
         ):
             yield events
 
-    def undelivered(self) -> Sequence[TurnEvent | BookingUpdate]:
+    def undelivered(self) -> Sequence[ThreadEvent]:
         """Return what the agent still had to say when it was stopped."""
         return self._agent.undelivered()
 

@@ -27,7 +27,7 @@ class HealthService:
             with anyio.move_on_after(self._timeout):
                 try:
                     await ping()
-                except Exception:  # noqa: BLE001 - whatever it is, the store is not there
+                except Exception:
                     return
                 answers[name] = True
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from app.models.booking import Booking, BookingStatus
 from app.models.conversation import Conversation, Message, TurnRecord
-from app.models.events import Event, Position, Record, TurnStatus
+from app.models.events import Position, Record, ThreadEvent, TurnStatus
 
 
 class BookingStore(Protocol):
@@ -48,13 +48,12 @@ class ConversationStore(Protocol):
     async def begin_turn(self, turn: TurnRecord, message: Message, conversation: Conversation) -> None:
         """Open the conversation if it is new, and store the turn as running with the rider's message.
 
-        An owner is set where there was none, and never changed.
+        An owner is set where there was none, and never changed. Repeating it changes nothing, also
+        when the turn has ended since.
         """
         ...
 
-    async def end_turn(
-        self, turn_id: str, status: TurnStatus, ended_at: int, messages: Sequence[Message]
-    ) -> None:
+    async def end_turn(self, turn_id: str, status: TurnStatus, ended_at: int, messages: Sequence[Message]) -> None:
         """Store how a turn ended and the messages it made, as one step. Repeating it changes nothing."""
         ...
 
@@ -91,7 +90,7 @@ class LogReader(Protocol):
         """Return the next records, at least one; wait for them if need be.
 
         Raises:
-            LogTruncated: The reader fell behind what the log keeps, or the thread was forgotten.
+            LogTruncated: The reader fell behind what the log keeps, or the log was renewed or forgotten.
         """
         ...
 
@@ -103,7 +102,7 @@ class EventLog(Protocol):
         """Return the newest position of a thread; ``seq`` 0 where nothing was logged."""
         ...
 
-    async def append(self, thread_id: str, events: Sequence[Event], *, durable: bool = False) -> Sequence[Record]:
+    async def append(self, thread_id: str, events: Sequence[ThreadEvent], *, durable: bool = False) -> Sequence[Record]:
         """Log events and let every reader have them.
 
         Args:

@@ -10,7 +10,7 @@ from app.core.clock import NewId, NowMs
 from app.core.errors import LogTruncated
 from app.models.booking import Booking, BookingStatus
 from app.models.conversation import Conversation, Message, TurnRecord
-from app.models.events import Event, Position, Record, TurnStatus
+from app.models.events import Position, Record, ThreadEvent, TurnStatus
 
 
 class MemoryBookingStore:
@@ -63,12 +63,10 @@ class MemoryConversationStore:
                 "updated_at": conversation.updated_at,
             }
         )
-        self._turns[turn.turn_id] = turn
-        self._messages.setdefault(turn.thread_id, {})[message.id] = message
+        self._turns.setdefault(turn.turn_id, turn)
+        self._messages.setdefault(turn.thread_id, {}).setdefault(message.id, message)
 
-    async def end_turn(
-        self, turn_id: str, status: TurnStatus, ended_at: int, messages: Sequence[Message]
-    ) -> None:
+    async def end_turn(self, turn_id: str, status: TurnStatus, ended_at: int, messages: Sequence[Message]) -> None:
         """See ``ConversationStore``."""
         turn = self._turns.get(turn_id)
         if turn is None or turn.status != "running":
@@ -89,7 +87,7 @@ class MemoryConversationStore:
     async def messages(self, thread_id: str, *, limit: int | None = None) -> Sequence[Message]:
         """See ``ConversationStore``."""
         found = list(self._messages.get(thread_id, {}).values())
-        return found if limit is None else found[-limit:]
+        return found if limit is None else found[max(0, len(found) - limit) :]
 
     async def forget(self, thread_id: str) -> None:
         """See ``ConversationStore``."""
@@ -122,7 +120,7 @@ class ThreadLog:
         """The newest position."""
         return Position(self.last_seq, self.epoch)
 
-    def number(self, events: Sequence[Event]) -> list[Record]:
+    def number(self, events: Sequence[ThreadEvent]) -> list[Record]:
         """Return the records that ``events`` would be; nothing is changed."""
         return [Record(self.last_seq + index, event) for index, event in enumerate(events, 1)]
 
@@ -166,13 +164,18 @@ class MemoryLogReader:
     async def read(self) -> Sequence[Record]:
         """See ``LogReader``."""
         log = self._log
-        while log.last_seq <= self._seq and not log.closed:
+        while log.last_seq <= self._seq and not self._is_lost:
             await log.wait()
-        if log.closed or log.first_seq > self._seq + 1 or log.epoch != self.position.epoch:
+        if self._is_lost or log.first_seq > self._seq + 1:
             raise LogTruncated
         records = log.following(self._seq)
         self._seq = records[-1].seq
         return records
+
+    @property
+    def _is_lost(self) -> bool:
+        """Whether the log was forgotten or renewed."""
+        return self._log.closed or self._log.epoch != self.position.epoch
 
 
 def reaches_back(newest: Position, first_seq: int, *, after_seq: int | None, epoch: str | None) -> bool:
@@ -208,7 +211,7 @@ class MemoryEventLog:
         """See ``EventLog``."""
         return self._thread(thread_id).position
 
-    async def append(self, thread_id: str, events: Sequence[Event], *, durable: bool = False) -> Sequence[Record]:
+    async def append(self, thread_id: str, events: Sequence[ThreadEvent], *, durable: bool = False) -> Sequence[Record]:
         """See ``EventLog``."""
         if not events:
             return []

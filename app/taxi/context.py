@@ -6,12 +6,21 @@ from typing import Any
 
 from app.core.clock import NewId, NowMs
 from app.models.conversation import TurnInput
-from app.models.events import AgentChunk, AgentEnd, AgentName, BookingUpdate, EventSource, ToolCall, ToolResult, TurnEvent
+from app.models.events import (
+    AgentChunk,
+    AgentEnd,
+    AgentName,
+    BookingUpdate,
+    EventSource,
+    ThreadEvent,
+    ToolCall,
+    ToolResult,
+)
 from app.stores.base import BookingStore
 from app.taxi.fares import Tariff
 from app.taxi.places import Gazetteer
 
-Emit = Callable[[TurnEvent | BookingUpdate], Awaitable[None]]
+Emit = Callable[[ThreadEvent], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,5 @@ class Context:
     async def update_booking(self, booking_id: str, status: str) -> None:
         """Tell that a booking changed."""
         await self.emit(
-            BookingUpdate(
-                ts=self.desk.now_ms(), thread_id=self.said.thread_id, booking_id=booking_id, status=status
-            )
+            BookingUpdate(ts=self.desk.now_ms(), thread_id=self.said.thread_id, booking_id=booking_id, status=status)
         )

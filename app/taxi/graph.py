@@ -1,6 +1,6 @@
 """The graph: listen, then the active agent and its tools until the floor is the rider's.
 
-    START -> listen -> (active agent) -> tools -> (active agent) -> ... -> END
+START -> listen -> (active agent) -> tools -> (active agent) -> ... -> END
 """
 
 import json
@@ -130,7 +130,10 @@ def speaker(agent: Agent, model: Runnable[Any, Any], history_messages: int) -> C
         if context.steps > _MAX_STEPS:
             raise AgentLoop
         log.debug("agent", stage=agent.name, step=context.steps)
-        prompt = [SystemMessage(system_prompt(agent, state, context)), *model_history(state["messages"], history_messages)]
+        prompt = [
+            SystemMessage(system_prompt(agent, state, context)),
+            *model_history(state["messages"], history_messages),
+        ]
         message = await _stream(model, prompt, agent, context, state["messages"])
         update: TaxiState = {"messages": [message], "active_agent": agent.name}
         if not call_ids(message):
@@ -266,9 +269,10 @@ def _make_call_ids_unique(message: AIMessage, context: Context, known: Sequence[
     if not context.call_ids:
         context.call_ids.update(call_id for each in known if isinstance(each, AIMessage) for call_id in call_ids(each))
     for call in (*message.tool_calls, *message.invalid_tool_calls):
-        if not call["id"] or call["id"] in context.call_ids:
-            call["id"] = f"call_{context.desk.new_id()}"
-        context.call_ids.add(call["id"])
+        call_id = call["id"]
+        if not call_id or call_id in context.call_ids:
+            call["id"] = call_id = f"call_{context.desk.new_id()}"
+        context.call_ids.add(call_id)
 
 
 def _unreadable_name(message: AIMessage, call_id: str) -> str:

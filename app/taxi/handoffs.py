@@ -9,7 +9,7 @@ from pydantic import Field
 
 from app.models.booking import PaymentMethod
 from app.models.events import AgentName
-from app.taxi.state import Draft
+from app.taxi.draft import Draft
 from app.taxi.tools import Result, Session, TaxiTool, failed
 
 TRANSFERRED = "Transfer successful"

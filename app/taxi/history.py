@@ -1,4 +1,4 @@
-"""The messages that a model is given. [pure]
+"""The messages that a model is given. Pure.
 
 A model server refuses a history in which a tool call has no answer or an answer no call. Turns can
 be cut off anywhere, so whatever is handed to a model goes through here first.
@@ -50,6 +50,8 @@ def _without_orphans(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
             continue
         clean.append(message)
         if isinstance(message, AIMessage):
-            for call_id in call_ids(message):
-                clean.append(answers.get(call_id) or ToolMessage(NOT_DONE, tool_call_id=call_id, status="error"))
+            clean.extend(
+                answers.get(call_id) or ToolMessage(NOT_DONE, tool_call_id=call_id, status="error")
+                for call_id in call_ids(message)
+            )
     return clean

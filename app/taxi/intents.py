@@ -315,7 +315,7 @@ _PATTERNS: dict[Intent, str] = {
         r"\bcostos?\b|\bcuanto (?:me )?(?:cobr|cuest|val|sal|dej)\w+|\bhow much\b|\b(?:fare|price|cost)\b"
     ),
     Intent.PAYMENT_QUESTION: (
-        rf"\b{_QUESTION_VERB} (?:pagos? )?(?:con |por |en |el |la |un )?{_MEANS}\b|\b(?:se )?puede[ns]? (?:pagar|"
+        rf"\b{_QUESTION_VERB} (?:pagos? )?(?:con |por |en |el |la |un )?{_MEANS}\b|\b(?:puede[ns]?|puedo|podria) (?:pagar|"
         rf"cancelar)\b|\b(?:como|con que|de que forma) (?:puedo |se puede |se )?(?:paga\w*|cancel\w*)\b"
         r"|\b(?:cuales|que|cual) (?:son )?(?:los |las )?(?:medios?|formas?|metodos?) de pago\b|\bque (?:medios|"
         r"formas|metodos)\b|\bdo you (?:take|accept)\b|\bcan i pay\b"
@@ -396,7 +396,7 @@ _PATTERNS: dict[Intent, str] = {
         r"animal(?:es)? (?:de monte)?$|bob[oa] (?:hp|marica|de mierda)|(?:come|vete a la|comer|de|una|esta|"
         r"son una|eres una?) mierda|mierda|(?:vale|vales|valen|mama|mame|come|a la|ni) (?:verga|monda)|mondas?|"
         r"huevon(?:es)?|guevon\w*|putas?|puto|cabron\w*|maldit[oa]s?|maric[oa]nes|(?:eres|es|son|"
-        r"que) (?:una? )?(?:basura|porqueria|mugre|asco|incapaz|incompetentes?|ladron(?:es)?|rateros?|ratas?)|"
+        r"que) (?:un[oa]?s? )?(?:basura|porqueria|mugre|asco|incapaz|incompetentes?|ladron(?:es)?|rateros?|ratas?)|"
         r"no sirves?(?: para)?|no sirven? para nada|lambon|sapo hp|fuck\w*|shit|bitch|asshole|stupid|dumb|moron)\b"
     ),
     Intent.OUT_OF_SCOPE: (
@@ -493,18 +493,151 @@ def intents(text: str) -> frozenset[Intent]:
 
 
 _ENGLISH = frozenset(
-    "i need the please to from my is at want would like cab ride can could you your send hello hi thanks thank yes "
-    "where how much what when address"
-    " street cash card airport going go pick up am are english speak have with and for it on of will pay by driver "
-    "this that there here now"
-    " tomorrow morning evening afternoon good book me in not don't i'm i'd it's how's long does do cost house home "
-    "near hotel people".split()
+    [
+        "i",
+        "need",
+        "the",
+        "please",
+        "to",
+        "from",
+        "my",
+        "is",
+        "at",
+        "want",
+        "would",
+        "like",
+        "cab",
+        "ride",
+        "can",
+        "could",
+        "you",
+        "your",
+        "send",
+        "hello",
+        "hi",
+        "thanks",
+        "thank",
+        "yes",
+        "where",
+        "how",
+        "much",
+        "what",
+        "when",
+        "address",
+        "street",
+        "cash",
+        "card",
+        "airport",
+        "going",
+        "go",
+        "pick",
+        "up",
+        "am",
+        "are",
+        "english",
+        "speak",
+        "have",
+        "with",
+        "and",
+        "for",
+        "it",
+        "on",
+        "of",
+        "will",
+        "pay",
+        "by",
+        "driver",
+        "this",
+        "that",
+        "there",
+        "here",
+        "now",
+        "tomorrow",
+        "morning",
+        "evening",
+        "afternoon",
+        "good",
+        "book",
+        "me",
+        "in",
+        "not",
+        "don't",
+        "i'm",
+        "i'd",
+        "it's",
+        "how's",
+        "long",
+        "does",
+        "do",
+        "cost",
+        "house",
+        "home",
+        "near",
+        "hotel",
+        "people",
+    ]
 )
 _SPANISH = frozenset(
-    "de la el en un una que por para con mi es y necesito quiero los las del al lo se si favor gracias buenas "
-    "buenos dias tardes noches hola taxi"
-    " calle carrera barrio donde cuanto cual como estoy voy pago efectivo soy somos me tengo esta este esa su te "
-    "le ya mas muy bien porfa manda".split()
+    [
+        "de",
+        "la",
+        "el",
+        "en",
+        "un",
+        "una",
+        "que",
+        "por",
+        "para",
+        "con",
+        "mi",
+        "es",
+        "y",
+        "necesito",
+        "quiero",
+        "los",
+        "las",
+        "del",
+        "al",
+        "lo",
+        "se",
+        "si",
+        "favor",
+        "gracias",
+        "buenas",
+        "buenos",
+        "dias",
+        "tardes",
+        "noches",
+        "hola",
+        "taxi",
+        "calle",
+        "carrera",
+        "barrio",
+        "donde",
+        "cuanto",
+        "cual",
+        "como",
+        "estoy",
+        "voy",
+        "pago",
+        "efectivo",
+        "soy",
+        "somos",
+        "me",
+        "tengo",
+        "esta",
+        "este",
+        "esa",
+        "su",
+        "te",
+        "le",
+        "ya",
+        "mas",
+        "muy",
+        "bien",
+        "porfa",
+        "manda",
+    ]
 )
 _SHARED = frozenset({"me", "taxi", "no"})
 _LETTERS = re.compile(r"[a-z']+")

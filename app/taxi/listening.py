@@ -8,10 +8,11 @@ from langgraph.runtime import Runtime
 
 from app.models.booking import Place
 from app.taxi.context import Context
+from app.taxi.draft import Draft
 from app.taxi.history import forgettable, last_words
 from app.taxi.places import Gazetteer, parse_address
 from app.taxi.slots import Slots, read_slots
-from app.taxi.state import Draft, TaxiState, read_draft
+from app.taxi.state import TaxiState, read_draft
 
 
 def listen(history_messages: int) -> Callable[..., Any]:
@@ -30,7 +31,7 @@ def listen(history_messages: int) -> Callable[..., Any]:
             agent = "RECEPCIONISTA"
         old = forgettable(state["messages"], history_messages)
         return {
-            "messages": [RemoveMessage(id=message.id) for message in old if message.id is not None],
+            "messages": [RemoveMessage(id=message.id) for message in old if message.id is not None],  # type: ignore[misc]
             "draft": draft.model_dump(mode="json", exclude_defaults=True),
             "active_agent": agent,
             "yields_floor": False,

@@ -51,9 +51,36 @@ _FUZZY: tuple[tuple[str, PaymentMethod | str], ...] = (
     ("datafono", "tarjeta"), ("mastercard", "tarjeta"), ("transferencia", "transferencia"),
 )  # fmt: skip
 _LOOKALIKES = frozenset(
-    "electivo afectivo defectivo selectivo efecto efectos transparencia preferencia telefono negui neque nequen "
-    "equi que quien aqui carpeta"
-    " carreta careta maqueta etiqueta chaqueta barqueta tarea tarjetero colectivo objetivo directivo".split()
+    [
+        "electivo",
+        "afectivo",
+        "defectivo",
+        "selectivo",
+        "efecto",
+        "efectos",
+        "transparencia",
+        "preferencia",
+        "telefono",
+        "negui",
+        "neque",
+        "nequen",
+        "equi",
+        "que",
+        "quien",
+        "aqui",
+        "carpeta",
+        "carreta",
+        "careta",
+        "maqueta",
+        "etiqueta",
+        "chaqueta",
+        "barqueta",
+        "tarea",
+        "tarjetero",
+        "colectivo",
+        "objetivo",
+        "directivo",
+    ]
 )
 
 _ANY = "|".join(

@@ -1,4 +1,4 @@
-"""The offline clerk: (messages, tools) to a reply, by rule. [pure]
+"""The offline clerk: (messages, tools) to a reply, by rule. Pure.
 
 It is told what any model is told, the system prompt with the facts in it and the conversation, and
 answers with what any model answers with, words and tool calls. What it asked last it keeps in the
@@ -12,12 +12,12 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from app.models.booking import Place
+from app.taxi.draft import Draft
 from app.taxi.intents import Intent, corrects, intents, is_no, is_yes, language
 from app.taxi.phrases import Language, payment_name, phrase, state_name
 from app.taxi.places import Gazetteer, Reading, parse_address
 from app.taxi.prompts import STATE_CLOSE, STATE_OPEN
 from app.taxi.slots import Slots, read_slots, without_destination
-from app.taxi.state import Draft
 from app.taxi.summary import describe_place, summarise
 from app.taxi.text import fold
 
@@ -27,7 +27,27 @@ Answer = tuple[str, list[tuple[str, dict[str, Any]]], dict[str, Any]]
 _NUMBER_LENGTH = 8
 """Characters of a booking's id that are read to a rider."""
 _MANY_MISSES = 2
-_SPANISH_WORDS = frozenset("quiero necesito por favor con para en pago gracias hola si voy tengo es esta mi que".split())
+_SPANISH_WORDS = frozenset(
+    [
+        "quiero",
+        "necesito",
+        "por",
+        "favor",
+        "con",
+        "para",
+        "en",
+        "pago",
+        "gracias",
+        "hola",
+        "si",
+        "voy",
+        "tengo",
+        "es",
+        "esta",
+        "mi",
+        "que",
+    ]
+)
 
 
 class Scene:
@@ -158,10 +178,15 @@ def _recepcionista(scene: Scene) -> Answer:
             return scene.say("tell_driver")
         if is_yes(scene.heard):
             return scene.say("already", number=_number(scene), place=_booked_place(scene))
-    elif asks_for_taxi or not scene.draft.is_blank or scene.reading.neighborhood or (
-        scene.asked == "taxi" and is_yes(scene.heard)
+    elif (
+        asks_for_taxi
+        or not scene.draft.is_blank
+        or scene.reading.neighborhood
+        or (scene.asked == "taxi" and is_yes(scene.heard))
     ):
-        return scene.call("TransferToOperador" if scene.draft.pickup_ready and not scene.gives_address else "TransferToNavegante")
+        return scene.call(
+            "TransferToOperador" if scene.draft.pickup_ready and not scene.gives_address else "TransferToNavegante"
+        )
     if asks_for_taxi:
         return scene.call("TransferToNavegante")
     if Intent.THANKS in wants:
@@ -214,8 +239,10 @@ def _operador(scene: Scene) -> Answer:
     if scene.slots.refused_payment and scene.slots.payment_method is None and not arrived:
         return _refuse_payment(scene)
     if draft.payment_method is None:
-        return scene.speak(pending, asked=asked) if arrived or scene.asked != "payment" or scene.gives_details else _unclear(
-            scene, pending, "payment"
+        return (
+            scene.speak(pending, asked=asked)
+            if arrived or scene.asked != "payment" or scene.gives_details
+            else _unclear(scene, pending, "payment")
         )
     answered = scene.asked == "specials" and not arrived and not scene.done
     if not draft.specials_settled and not answered:
@@ -283,7 +310,9 @@ def _aside(scene: Scene, *, pending: tuple[str, str] | None) -> Answer | None:
     if Intent.PRICE in wants and not scene.gives_address:
         return scene.call("EstimateFare")
     if Intent.REPEAT in wants and (pending or scene.said_before):
-        return scene.speak(pending[0], asked=pending[1]) if pending else scene.speak(scene.said_before, asked=scene.asked)
+        return (
+            scene.speak(pending[0], asked=pending[1]) if pending else scene.speak(scene.said_before, asked=scene.asked)
+        )
     asides: tuple[tuple[Intent, str], ...] = (
         (Intent.INJECTION, "stay"),
         (Intent.INSULT, "calm"),
@@ -375,7 +404,9 @@ def _answer_about_address(scene: Scene, known: Place) -> Answer:
     words = " ".join(scene.heard.split())
     if scene.asked == "city":
         return scene.call("ValidateAddress", address=known.address, neighborhood=known.neighborhood, city=words)
-    does_not_know = fold(words).startswith(("no se", "no lo se", "no tengo idea", "ni idea", "no recuerdo", "no me acuerdo"))
+    does_not_know = fold(words).startswith(
+        ("no se", "no lo se", "no tengo idea", "ni idea", "no recuerdo", "no me acuerdo")
+    )
     if does_not_know:
         return scene.call("ValidateAddress", address=known.address, neighborhood_unknown=True)
     return scene.call("ValidateAddress", address=known.address, neighborhood=_named_neighborhood(words))

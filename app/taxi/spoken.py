@@ -1,4 +1,4 @@
-"""What of a model's text is meant for the rider. [pure]
+"""What of a model's text is meant for the rider. Pure.
 
 Some models write their reasoning between ``<think>`` tags, or an extraction as JSON, where a sentence
 is due. Neither is ever spoken.

@@ -1,10 +1,10 @@
-"""The booking in words: what CONFIRMADOR reads, and whether it was read. [pure]"""
+"""The booking in words: what CONFIRMADOR reads, and whether it was read. Pure."""
 
 import re
 
 from app.models.booking import Place
+from app.taxi.draft import Draft
 from app.taxi.phrases import Language, payment_name
-from app.taxi.state import Draft
 from app.taxi.text import fold
 
 _NUMBER = re.compile(r"\d+")

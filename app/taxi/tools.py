@@ -14,10 +14,11 @@ from app.core.errors import StoreError
 from app.models.booking import OPEN_STATUSES, Booking, Place
 from app.models.events import AgentName
 from app.taxi.context import Context
+from app.taxi.draft import Draft
 from app.taxi.fares import estimate_fare
 from app.taxi.intents import is_yes
 from app.taxi.places import Reading, parse_address
-from app.taxi.state import Draft, TaxiState, read_draft
+from app.taxi.state import TaxiState, read_draft
 from app.taxi.summary import describe_place
 
 T = TypeVar("T")
@@ -162,7 +163,7 @@ class _Validation:
         return whole if whole.status in _FOUND else reading
 
     def _neighborhood(self, city: str | None) -> tuple[str | None, tuple[str, ...]]:
-        """Return the neighbourhood that was named, and the towns that have one of that name if it is not clear which."""
+        """Return the neighbourhood that was named, and the towns to choose from if several have one of that name."""
         if self._reading.neighborhood is not None:
             return self._reading.neighborhood, ()
         matches = self._gazetteer.neighborhoods(self._text, city=city) if self._reading.choices else []

@@ -1,4 +1,4 @@
-"""Which event may follow which. [pure]
+"""Which event may follow which. Pure: no clock, no I/O.
 
 Everything that decides whether an event is legal stands in this file: the table of phases and the
 two sets of things that were opened and must be closed (tool calls, agents).
@@ -57,7 +57,7 @@ _TABLE: dict[tuple[Phase, type[TurnEvent]], Phase] = {
 }
 
 
-class IllegalEvent(Exception):
+class IllegalEventError(Exception):
     """An event that may not come now. The lifecycle is unchanged."""
 
 
@@ -75,20 +75,20 @@ class Lifecycle:
         """Return the phase that ``event`` leads to; nothing is changed.
 
         Raises:
-            IllegalEvent: It may not come now.
+            IllegalEventError: It may not come now.
         """
         following = _TABLE.get((self.phase, type(event)))
         if following is None:
-            raise IllegalEvent(f"{type(event).__name__} while the turn is {self.phase}")
+            raise IllegalEventError(f"{type(event).__name__} while the turn is {self.phase}")
         match event:
             case ToolCall(tool_call_id=call_id) if call_id in self._calls:
-                raise IllegalEvent("a tool call twice")
+                raise IllegalEventError("a tool call twice")
             case ToolResult(tool_call_id=call_id) if call_id not in self._open_calls:
-                raise IllegalEvent("a result without its call")
+                raise IllegalEventError("a result without its call")
             case AgentEnd(agent=agent) if agent in self._finished:
-                raise IllegalEvent("an agent's end twice")
+                raise IllegalEventError("an agent's end twice")
             case TurnEnd() if self._open_calls or self._unfinished():
-                raise IllegalEvent("a turn's end before what it opened was closed")
+                raise IllegalEventError("a turn's end before what it opened was closed")
             case _:
                 return following
 
@@ -96,7 +96,7 @@ class Lifecycle:
         """Take the next event.
 
         Raises:
-            IllegalEvent: It may not come now. Nothing was changed.
+            IllegalEventError: It may not come now. Nothing was changed.
         """
         self.phase = self.check(event)
         match event:

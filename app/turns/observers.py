@@ -3,7 +3,7 @@
 import structlog
 
 from app.models.conversation import TurnInput
-from app.models.events import AgentChunk, AgentError, Event, SttOutput, ToolCall, ToolResult, TurnEnd
+from app.models.events import AgentChunk, AgentError, SttOutput, ThreadEvent, ToolCall, ToolResult, TurnEnd
 
 log = structlog.stdlib.get_logger("voztaxi.turn")
 
@@ -16,7 +16,7 @@ class LogObserver:
         self._received_at = said.received_at
         self._first_word_ms: int | None = None
 
-    def observe(self, event: Event) -> None:
+    def observe(self, event: ThreadEvent) -> None:
         """See ``Observer``."""
         match event:
             case SttOutput():

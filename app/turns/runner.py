@@ -22,9 +22,9 @@ from app.models.events import (
     AgentEnd,
     AgentError,
     BookingUpdate,
-    Event,
     EventSource,
     SttOutput,
+    ThreadEvent,
     ToolCall,
     ToolResult,
     TurnEnd,
@@ -42,11 +42,11 @@ log = structlog.stdlib.get_logger("voztaxi.turn")
 class Stages(Protocol):
     """The stages of one turn, speech-to-text > agent > text-to-speech."""
 
-    def open(self) -> AbstractAsyncContextManager[AsyncIterable[TurnEvent | BookingUpdate]]:
+    def open(self) -> AbstractAsyncContextManager[AsyncIterable[ThreadEvent]]:
         """Open the stages; nothing of them outlives the block."""
         ...
 
-    def undelivered(self) -> Sequence[TurnEvent | BookingUpdate]:
+    def undelivered(self) -> Sequence[ThreadEvent]:
         """Return what the stages still had to say when they were closed."""
         ...
 
@@ -66,7 +66,7 @@ class Pipeline(Protocol):
 class Observer(Protocol):
     """Watches turns without taking part: logs, metrics, traces."""
 
-    def observe(self, event: Event) -> None:
+    def observe(self, event: ThreadEvent) -> None:
         """Take note of an event that was logged."""
         ...
 
@@ -235,7 +235,7 @@ class _Run:
     def _ids(self) -> dict[str, str]:
         return {"thread_id": self._said.thread_id, "turn_id": self._said.turn_id}
 
-    async def _record(self, event: TurnEvent | BookingUpdate) -> None:
+    async def _record(self, event: ThreadEvent) -> None:
         """Log one event of the stages; readers have it from then on."""
         if isinstance(event, AgentEnd) and self._lifecycle.has_finished(event.agent):
             return
@@ -247,14 +247,14 @@ class _Run:
         position = await self._log.position(self._said.thread_id)
         return self._source.make(TurnStart, epoch=position.epoch)
 
-    async def _append(self, event: TurnEvent | BookingUpdate) -> None:
+    async def _append(self, event: ThreadEvent) -> None:
         """Check, log and note an event."""
         if isinstance(event, TurnEvent):
             self._lifecycle.check(event)
         await self._log.append(self._said.thread_id, [event])
         self._note(event)
 
-    def _note(self, event: TurnEvent | BookingUpdate) -> None:
+    def _note(self, event: ThreadEvent) -> None:
         if isinstance(event, TurnEvent):
             self._lifecycle.accept(event)
         self._story.observe(event)

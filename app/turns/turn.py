@@ -1,11 +1,11 @@
-"""A turn: its ids, its input, and what it has said so far. [pure]"""
+"""A turn: its ids, its input, and what it has said so far. Pure."""
 
 import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from app.models.conversation import Conversation, Message, Role, TurnInput, TurnRecord
-from app.models.events import AgentChunk, Event, ToolCall, ToolResult, TurnStatus
+from app.models.events import AgentChunk, ThreadEvent, ToolCall, ToolResult, TurnStatus
 
 DISPATCH = "DispatchToBackend"
 """The tool whose result names the booking that a turn made (a name of the wire protocol)."""
@@ -37,7 +37,7 @@ class Turn:
         """All the rider was told: the concatenation of the ``agent_chunk`` texts."""
         return "".join(self._said)
 
-    def observe(self, event: Event) -> None:
+    def observe(self, event: ThreadEvent) -> None:
         """Take note of an event that was sent."""
         match event:
             case AgentChunk():

@@ -1,1 +1,1 @@
-"""Wire vocabularies for the same events. [pure]"""
+"""Wire vocabularies for the same events. Pure."""

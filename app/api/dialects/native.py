@@ -1,17 +1,17 @@
-"""The console's own JSON: one frame per event, named as the event is. [pure]"""
+"""The console's own JSON: one frame per event, named as the event is. Pure."""
 
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from app.core.errors import BadInput
-from app.models.events import Event, Record
+from app.models.events import BaseEvent, Record
 from app.models.inputs import CLIENT_INPUT, ClientInput
 
 
 class NativeDialect:
     """Events to text frames and text frames to input."""
 
-    def encode(self, event: Event, seq: int | None = None) -> str:
+    def encode(self, event: BaseEvent, seq: int | None = None) -> str:
         """Return the frame of an event; ``seq`` is its number in the log, if it has one."""
         frame = event.model_dump_json(by_alias=True, exclude_none=True)
         return frame if seq is None else f'{frame[:-1]},"seq":{seq}}}'

@@ -136,9 +136,7 @@ async def _collect(reader: LogReader, thread_id: str, turn_id: str) -> _Answer:
                 case AgentChunk():
                     agent = event.agent
                 case ToolCall():
-                    tools[event.tool_call_id] = ToolUse(
-                        toolCallId=event.tool_call_id, name=event.name, args=event.args
-                    )
+                    tools[event.tool_call_id] = ToolUse(toolCallId=event.tool_call_id, name=event.name, args=event.args)
                 case ToolResult():
                     tools[event.tool_call_id].result = event.result
                 case AgentErrorEvent():

@@ -19,7 +19,9 @@ from app.stores.base import LogReader
 
 router = APIRouter(prefix="/api/v1/threads", tags=["threads"], responses=PROBLEMS)
 
-ThreadPath = Annotated[ThreadId, Path(max_length=MAX_THREAD_ID, description="1 to 128 printable characters, no spaces.")]
+ThreadPath = Annotated[
+    ThreadId, Path(max_length=MAX_THREAD_ID, description="1 to 128 printable characters, no spaces.")
+]
 _RETRY_MS = 1000
 _MAX_SEQ = 2**63 - 1
 

@@ -14,7 +14,7 @@ from app.api.deps import Services, ServicesDep
 from app.api.dialects.native import NativeDialect
 from app.api.origins import is_allowed_origin
 from app.core.errors import AppError, BadInput, LogTruncated
-from app.models.events import Event, Pong, ReplayStart, SystemMessage
+from app.models.events import BaseEvent, Pong, ReplayStart, SystemMessage
 from app.models.inputs import (
     AudioStart,
     AudioStop,
@@ -43,12 +43,8 @@ async def chat(websocket: WebSocket, services: ServicesDep) -> None:
         await websocket.close()
         return
     await websocket.accept()
-    connection = Connection(websocket, services)
-    services.connections.active += 1
-    try:
-        await connection.serve()
-    finally:
-        services.connections.active -= 1
+    with services.connections.open():
+        await Connection(websocket, services).serve()
 
 
 @router.get("/api/v1/ws/health")
@@ -247,12 +243,10 @@ class Connection:
     # The socket.
 
     async def _complain(self, error: AppError) -> None:
-        message = SystemMessage(
-            ts=self._services.now_ms(), message=error.message, level="error", code=error.error_code
-        )
+        message = SystemMessage(ts=self._services.now_ms(), message=error.message, level="error", code=error.error_code)
         await self._send(message)
 
-    async def _send(self, event: Event) -> None:
+    async def _send(self, event: BaseEvent) -> None:
         await self._send_text(self._dialect.encode(event))
 
     async def _send_text(self, frame: str) -> None:

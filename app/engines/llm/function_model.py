@@ -90,9 +90,14 @@ class FunctionChatModel(BaseChatModel):
 def _chunks(reply: Reply) -> Iterator[AIMessageChunk]:
     """Yield an answer as a server would stream it: words, calls, then the end with its reason."""
     for match in _WORD.finditer(reply.text):
-        yield AIMessageChunk(match.group())
+        yield AIMessageChunk(content=match.group())
     for index, (name, args) in enumerate(reply.calls):
-        call = {"name": name, "args": json.dumps(args, ensure_ascii=False), "id": f"call_{uuid.uuid4().hex}", "index": index}
-        yield AIMessageChunk("", tool_call_chunks=[{**call, "type": "tool_call_chunk"}])
+        call = {
+            "name": name,
+            "args": json.dumps(args, ensure_ascii=False),
+            "id": f"call_{uuid.uuid4().hex}",
+            "index": index,
+        }
+        yield AIMessageChunk(content="", tool_call_chunks=[{**call, "type": "tool_call_chunk"}])
     reason = "tool_calls" if reply.calls else "stop"
-    yield AIMessageChunk("", additional_kwargs=dict(reply.notes), response_metadata={"finish_reason": reason})
+    yield AIMessageChunk(content="", additional_kwargs=dict(reply.notes), response_metadata={"finish_reason": reason})

@@ -40,9 +40,7 @@ class SqlConversationStore:
             await insert_new(connection, turns, [turn.model_dump()], keys=["turn_id"])
             await _add_messages(connection, turn.thread_id, [message])
 
-    async def end_turn(
-        self, turn_id: str, status: TurnStatus, ended_at: int, messages: Sequence[Message]
-    ) -> None:
+    async def end_turn(self, turn_id: str, status: TurnStatus, ended_at: int, messages: Sequence[Message]) -> None:
         """See ``ConversationStore``."""
         end = (
             update(turns)

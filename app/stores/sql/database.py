@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import anyio
+import structlog
 from sqlalchemy import URL, event, make_url, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,7 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from app.core.errors import StoreError
 from app.stores.sql.tables import metadata
 
+log = structlog.stdlib.get_logger("voztaxi.database")
+
 _FAILURES = (SQLAlchemyError, sqlite3.Error, OSError, OverflowError, UnicodeError)
+_CLOSE_SECONDS = 2.0
 _PRAGMAS = (
     "PRAGMA busy_timeout=5000",
     "PRAGMA journal_mode=WAL",
@@ -116,9 +120,18 @@ class Database:
             try:
                 yield connection
             finally:
-                await connection.close()
+                await _close(connection)
         if scope.cancelled_caught:
             raise TimeoutError
+
+
+async def _close(connection: AsyncConnection) -> None:
+    # What was committed stays committed: giving the connection back must not make it look like a failure.
+    with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
+        try:
+            await connection.close()
+        except _FAILURES as error:
+            log.warning("connection could not be given back", exc_info=error)
 
 
 @contextmanager

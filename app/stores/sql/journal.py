@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.errors import StoreError
 from app.models.events import EVENT, Position, Record
 from app.stores.sql.database import Database
 from app.stores.sql.tables import events, journal, threads
@@ -46,14 +47,19 @@ class ThreadRows:
     """First delete rows after ``newest``: an append that failed may have left some."""
 
 
-def event_row(record: Record) -> EventRow:
-    """Return the row of a record.
+def event_rows(records: Sequence[Record]) -> list[EventRow]:
+    """Return the rows of ``records``.
 
     Raises:
-        ValueError: The event cannot be written as JSON.
+        StoreError: An event cannot be written as JSON. Better now than in a batch with others.
     """
-    event = record.event
-    return EventRow(record.seq, event.ts, event.type, event.model_dump_json())
+    try:
+        return [
+            EventRow(record.seq, record.event.ts, record.event.type, record.event.model_dump_json())
+            for record in records
+        ]
+    except ValueError as error:
+        raise StoreError("El evento no se puede guardar.") from error
 
 
 class Journal:
@@ -114,9 +120,7 @@ class Journal:
             for thread in batch
             for row in thread.rows
         ]
-        await insert_or_update(
-            connection, events, rows, keys=["thread_id", "seq"], update=["ts", "type", "payload"]
-        )
+        await insert_or_update(connection, events, rows, keys=["thread_id", "seq"], update=["ts", "type", "payload"])
 
     async def read(self, thread_id: str, *, after_seq: int, until_seq: int, limit: int) -> list[Record]:
         """Return at most ``limit`` records after ``after_seq`` and not after ``until_seq``, oldest first."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import anyio
 
-from app.models.events import Position, Record
+from app.models.events import Position
 from app.stores.memory import ThreadLog
 from app.stores.sql.journal import EventRow, StoredThread, ThreadRows
 

@@ -106,7 +106,9 @@ def parse_addresses(text: str, gazetteer: Gazetteer) -> list[Reading]:
 def _street_candidate(tokens: Sequence[Token], gazetteer: Gazetteer) -> tuple[Candidate | None, tuple[str, ...]]:
     """The street address meant, and readings to choose from when its kind was left out."""
     found = find_typed(tokens)
-    solid = [c for c in found if c.complete or c.meaning.address.street.number or c.meaning.address.street.kind != "Avenida"]
+    solid = [
+        c for c in found if c.complete or c.meaning.address.street.number or c.meaning.address.street.kind != "Avenida"
+    ]
     marks = corrections(tokens)
     chosen: Candidate | None = None
     for candidate in solid or found:
@@ -176,7 +178,9 @@ def _known_street(candidate: Candidate, gazetteer: Gazetteer) -> Candidate:
     if len(known) != 1:
         return candidate
     outcome: Literal["address", "corner"] = "corner" if known[0].plate is None else "address"
-    return replace(candidate, meaning=replace(candidate.meaning, outcome=outcome, address=known[0], choices=(), missing=()))
+    return replace(
+        candidate, meaning=replace(candidate.meaning, outcome=outcome, address=known[0], choices=(), missing=())
+    )
 
 
 def _replace(before: Candidate, after: Candidate) -> Candidate:
@@ -309,7 +313,7 @@ def _place_reading(text: str, tokens: list[Token], gazetteer: Gazetteer) -> Read
 
 
 def _block_address(around: _Surroundings) -> list[Complement] | None:
-    """ "Manzana C, Casa 5": how neighbourhoods without numbered streets write an address."""
+    """Find "Manzana C, Casa 5": how neighbourhoods without numbered streets write an address."""
     block = [one for one in around.details if one.text.startswith("Manzana ")]
     lot = [one for one in around.details if one.text.startswith(("Casa ", "Lote "))]
     return [block[0], lot[0]] if block and lot else None

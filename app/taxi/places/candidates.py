@@ -1,18 +1,19 @@
-"""Finding the addresses in a text: where they begin, which reading of their digits holds, and what a rider takes back."""
+"""Finding the addresses in a text: where they begin, which reading of digits holds, what is taken back."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Final
 
+from app.taxi.places.lexicon import words
 from app.taxi.places.meaning import Meaning, interpret
 from app.taxi.places.scanner import Item, collect
 from app.taxi.places.tokens import Token
 from app.taxi.places.vias import CORRIDORS, KINDS, KM_WORDS, Address, Via, cross_kind, write_address
 
 _RANK: Final = {"address": 2, "corner": 2, "ambiguous": 0}
-_NOT_A_CORRIDOR_AFTER: Final = frozenset("barrio clinica bella villas villa urbanizacion sector colegio parque edificio".split())
-_CORRECTIONS: Final = frozenset("perdon digo corrijo perdone perdona equivoque disculpa disculpe rectifico".split())
+_NOT_A_CORRIDOR_AFTER: Final = words("barrio clinica bella villas villa urbanizacion sector colegio parque edificio")
+_CORRECTIONS: Final = words("perdon digo corrijo perdone perdona equivoque disculpa disculpe rectifico")
 _CORRECTION_PAIRS: Final = frozenset(
     {("mejor", "dicho"), ("quise", "decir"), ("no", "mejor"), ("no", "no"), ("no", "espere"), ("no", "espera"),
      ("o", "sea"), ("me", "equivoque"), ("no", "es"), ("es", "decir")}
@@ -62,7 +63,7 @@ def best_reading(tokens: Sequence[Token], index: int, start: Item | None = None)
     plain = attempt(frozenset())
     if plain is None:
         return None
-    meaning, items = plain
+    items = plain[1]
     open_digits = [position for item in items for position in item.choices][:3]
     chosen = plain
     if open_digits:
@@ -139,18 +140,18 @@ def corrections(tokens: Sequence[Token]) -> list[int]:
         elif (token.text, word) in _CORRECTION_PAIRS:
             marks.append(index + 2)
         elif token.text in {"no", "sino"} and following is not None and (
-            word in {",", "."} and not _numbered_after(tokens, index + 1) or word in KINDS or word == "la"
+            (word in {",", "."} and not _numbered_after(tokens, index + 1)) or word in KINDS or word == "la"
         ):  # fmt: skip
             marks.append(index + 1)
     return marks
 
 
 def _numbered_after(tokens: Sequence[Token], index: int) -> bool:
-    """ "no. 43" is a number mark, "no, 43" takes something back."""
+    """Tell "no. 43", a number mark, from "no, 43", which takes something back."""
     return tokens[index].text == "." and index + 1 < len(tokens) and tokens[index + 1].kind == "number"
 
 
-def _bare_after(tokens: Sequence[Token], mark: int) -> tuple[int, list[Item]]:
+def _bare_after(tokens: Sequence[Token], mark: int) -> list[Item]:
     """Bare numbers right after a correction: "perdón, 43-35"."""
     index = mark
     links: set[str] = set()
@@ -160,13 +161,13 @@ def _bare_after(tokens: Sequence[Token], mark: int) -> tuple[int, list[Item]]:
             items = collect(tokens, index, glue=frozenset())
             if items and links:
                 items = [replace(items[0], links=frozenset(links)), *items[1:]]
-            return index, items
+            return items
         if token.text in {"con", "#", "numero", "no"}:
             links.add("con" if token.text == "con" else "#")
         elif token.text not in {",", ".", "la", "el", "que", "es", "era", "no", "perdon", ":", "en", "eh", "espere"}:
             break
         index += 1
-    return index, []
+    return []
 
 
 def apply_correction(before: Candidate, tokens: Sequence[Token], mark: int) -> Candidate | None:
@@ -180,10 +181,10 @@ def apply_correction(before: Candidate, tokens: Sequence[Token], mark: int) -> C
     Returns:
         The corrected address, with choices when it is not clear which number was meant; None when nothing follows.
     """
-    index, items = _bare_after(tokens, mark)
-    if not items or any(item.typed or item.km for item in items):
-        if not (items and items[0].bare and len(items) > 1 and items[1].typed):
-            return None
+    items = _bare_after(tokens, mark)
+    typed = any(item.typed or item.km for item in items)
+    if not items or (typed and not (items[0].bare and len(items) > 1 and items[1].typed)):
+        return None
     old = before.meaning.address
     street = old.street
     dashed = len(items) == 2 and "-" in items[1].links
@@ -205,7 +206,11 @@ def apply_correction(before: Candidate, tokens: Sequence[Token], mark: int) -> C
         options = [replace(old, plate=only.raw), replace(old, cross=crossed)]
     elif only.links or old.plate is None:
         corner = replace(old, cross=crossed, between=None)
-        options = [corner] if only.links and old.plate is None else [corner, replace(old, street=replace(only.via, kind=street.kind))]
+        options = (
+            [corner]
+            if only.links and old.plate is None
+            else [corner, replace(old, street=replace(only.via, kind=street.kind))]
+        )
         if old.plate is not None:
             options = [corner]
     if not options:
@@ -237,7 +242,7 @@ def implicit(tokens: Sequence[Token]) -> Iterator[Candidate]:
 def _implied(tokens: Sequence[Token], index: int, items: Sequence[Item]) -> Iterator[Candidate]:
     """One reading if the cross street says its kind, else both."""
     other = items[1].via
-    kinds = ("Calle", "Carrera")
+    kinds: tuple[str, ...] = ("Calle", "Carrera")
     if items[1].typed:
         known = cross_kind(other)
         if known in kinds:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from app.taxi.places.lexicon import words
 from app.taxi.places.numerals import LETTERS
 from app.taxi.places.scanner import UNIT_NOUNS
 from app.taxi.places.tokens import Token
@@ -42,11 +43,11 @@ _BEFORE_LANDMARK: Final[tuple[tuple[str, ...], ...]] = (
     ("al", "frente"), ("frente",), ("al", "lado"), ("diagonal", "a"), ("diagonal", "al"), ("detras",), ("cerca",),
     ("junto", "a"), ("junto", "al"), ("entrada",), ("esquina",), ("contiguo",), ("encima",), ("debajo",),
 )  # fmt: skip
-_PHRASE_STOPS: Final = frozenset(
-    "en por para barrio y con que es hasta somos voy necesito pago estoy quiero soy desde gracias porfa porfavor favor "
-    "llevo tengo pero mi hacia urgente ahora ya manda mande mandeme".split()
+_PHRASE_STOPS: Final = words(
+    "en por para barrio y con que es hasta somos voy necesito pago estoy quiero soy desde gracias porfa "
+    "porfavor favor llevo tengo pero mi hacia urgente ahora ya manda mande mandeme"
 )
-_LINKING: Final = frozenset({"de", "del", "la", "el", "los", "las", "a", "al"})
+_LINKING: Final = words("de del la el los las a al")
 _MAX_NAME: Final = 4
 _MAX_LANDMARK: Final = 7
 
@@ -65,7 +66,7 @@ def _text(tokens: Sequence[Token], index: int) -> str:
 
 
 def _numbered(tokens: Sequence[Token], index: int) -> Complement | None:
-    """ "apto 302", "torre B", "manzana C 4", "casa número 5A"."""
+    """Read "apto 302", "torre B", "manzana C 4", "casa número 5A"."""
     label = _NUMBERED.get(tokens[index].text)
     if label is None:
         return None
@@ -89,7 +90,7 @@ def _numbered(tokens: Sequence[Token], index: int) -> Complement | None:
         ):  # fmt: skip
             value, after = f"{value}-{tokens[after + 1].text}", after + 2
         return Complement(f"{label} {value}", index, after)
-    if token.kind == "word" and (len(token.text) == 1 and token.text not in "yaoeu" or token.text in LETTERS or (
+    if token.kind == "word" and ((len(token.text) == 1 and token.text not in "yaoeu") or token.text in LETTERS or (
         token.text == "a" and label in {"Torre", "Bloque", "Manzana"}
     )):  # fmt: skip
         value, after = LETTERS.get(token.text, token.text.upper()), after + 1
@@ -118,7 +119,7 @@ def _phrase_end(tokens: Sequence[Token], index: int, limit: int, masked: frozens
 
 
 def _named(text: str, tokens: Sequence[Token], index: int, masked: frozenset[int]) -> Complement | None:
-    """ "edificio Miramar", "conjunto Los Robles"."""
+    """Read "edificio Miramar", "conjunto Los Robles"."""
     label = _NAMED.get(tokens[index].text)
     if label is None:
         return None
@@ -133,7 +134,7 @@ def _named(text: str, tokens: Sequence[Token], index: int, masked: frozenset[int
 
 
 def _landmark(text: str, tokens: Sequence[Token], index: int, masked: frozenset[int]) -> Complement | None:
-    """ "frente al parque", "al lado de la farmacia"."""
+    """Read "frente al parque", "al lado de la farmacia"."""
     for words in _BEFORE_LANDMARK:
         if all(_text(tokens, index + i) == word for i, word in enumerate(words)):
             begin = index + len(words)

@@ -4,7 +4,6 @@ import unicodedata
 from typing import Final
 
 
-
 def _fold_character(character: str) -> str:
     """One folded character for one: lower case, no diacritics; unknown scripts stay as they are."""
     if character in "ºª°":

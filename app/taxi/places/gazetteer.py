@@ -9,6 +9,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any, Final
 
+from app.taxi.places.lexicon import words
 from app.taxi.places.matching import ARTICLES, Hit, Phrase, PhraseIndex, phrase_words
 from app.taxi.places.tokens import Token, tokenize
 
@@ -71,21 +72,23 @@ class PlaceMatch:
     end: int
 
 
-_ANNOUNCING: Final = frozenset("barrio barrios bario varrio urbanizacion urb ciudadela sector vereda corregimiento brr".split())
-_LEADING: Final = frozenset("en por para pa hasta hacia desde a vivo estoy".split())
-_TOWARDS: Final = _LEADING | frozenset("de del al destino ciudad".split())
-_BLOCKING: Final = frozenset(
-    "avenida av calle carrera cra cll via universidad clinica hospital parque edificio conjunto colegio hotel iglesia "
-    "restaurante plaza glorieta banco puente estadio supermercado tienda mall cc comercial residencial parroquia "
-    "empresarial medico industrial farmacia drogueria centro autopista monumento panaderia ferreteria torre torres senor senora don dona".split()
+_ANNOUNCING: Final = words("barrio barrios bario varrio urbanizacion urb ciudadela sector vereda corregimiento brr")
+_LEADING: Final = words("en por para pa hasta hacia desde a vivo estoy")
+_TOWARDS: Final = _LEADING | frozenset(["de", "del", "al", "destino", "ciudad"])
+_BLOCKING: Final = words(
+    "avenida av calle carrera cra cll via universidad clinica hospital parque edificio conjunto colegio hotel "
+    "iglesia restaurante plaza glorieta banco puente estadio supermercado tienda mall cc comercial residencial "
+    "parroquia empresarial medico industrial farmacia drogueria centro autopista monumento panaderia "
+    "ferreteria torre torres senor senora don dona"
 )
-_NAME_CUES: Final = frozenset("llamo nombre soy llama senora senor don dona sra sr pasajero pasajera".split())
-_NAME_ENDS: Final = frozenset("en de del para desde estoy y necesito vivo voy al quiero calle carrera el la los las barrio".split())
-_FAR_BLOCKING: Final = frozenset(
-    "via salida carretera avenida calle edificio conjunto restaurante hotel banco universidad puente vuelo vengo soy "
-    "llegue llego viene venimos llegando parque colegio barrio urbanizacion clinica almacen troncal autopista avion".split()
+_NAME_CUES: Final = words("llamo nombre soy llama senora senor don dona sra sr pasajero pasajera")
+_NAME_ENDS: Final = words("en de del para desde estoy y necesito vivo voy al quiero calle carrera el la los las barrio")
+_FAR_BLOCKING: Final = words(
+    "via salida carretera avenida calle edificio conjunto restaurante hotel banco universidad puente vuelo "
+    "vengo soy llegue llego viene venimos llegando parque colegio barrio urbanizacion clinica almacen troncal "
+    "autopista avion"
 )
-_CITY_BLOCKING: Final = frozenset("via carretera calle senora dona avenida parque edificio villa colegio clinica carrera".split())
+_CITY_BLOCKING: Final = words("via carretera calle senora dona avenida parque edificio villa colegio clinica carrera")
 
 
 def _load(name: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Final, Generic, TypeVar
 from rapidfuzz import fuzz, process
 from rapidfuzz.distance import OSA
 
+from app.taxi.places.lexicon import words
 from app.taxi.places.tokens import Token, tokenize
 
 T = TypeVar("T")
@@ -15,16 +16,17 @@ ARTICLES: Final = frozenset({"el", "la", "los", "las"})
 _MIN_FUZZY: Final = 5
 _NEAR_CUTOFF: Final = 82.0
 # Everyday words one slip away from a name; they are never taken for a misspelt name.
-_COMMON: Final = frozenset(
-    "plaza playa dentro entro grado pardo modulo montar centra center recibe villas calle carrera norte llegar llego "
-    "manda mando parque parte puerta puerto porque media medio salud salir salgo sale libre tarde luces nubes nieve "
-    "favor buenas noches bueno buena ahora persona personas minutos maletas efectivo tarjeta nequi gracias servicio "
-    "conductor direccion barrio taxi carro necesito quiero quisiera puede pueden mandar enviar recoger recogerme "
-    "esquina frente lado cerca entrada casa torre bloque apartamento edificio conjunto piso local oficina numero "
-    "hasta desde hacia donde cuando cuanto cuesta cobran vale listo claro digo mejor perdon momento espere espera "
-    "hola alo buenos tardes senor senora viajo viaje viajar llevar lleva llevo somos estoy estamos voy vamos tengo "
-    "tiene traigo mascota perro equipaje grande pequena camioneta parrilla aire destino origen recogida casas quinta "
-    "marta maria mario carla carlos central centros prada pradera lindo verde blanca rosas flores santo santa".split()
+_COMMON: Final = words(
+    "plaza playa dentro entro grado pardo modulo montar centra center recibe villas calle carrera norte llegar "
+    "llego manda mando parque parte puerta puerto porque media medio salud salir salgo sale libre tarde luces "
+    "nubes nieve favor buenas noches bueno buena ahora persona personas minutos maletas efectivo tarjeta nequi "
+    "gracias servicio conductor direccion barrio taxi carro necesito quiero quisiera puede pueden mandar "
+    "enviar recoger recogerme esquina frente lado cerca entrada casa torre bloque apartamento edificio "
+    "conjunto piso local oficina numero hasta desde hacia donde cuando cuanto cuesta cobran vale listo claro "
+    "digo mejor perdon momento espere espera hola alo buenos tardes senor senora viajo viaje viajar llevar "
+    "lleva llevo somos estoy estamos voy vamos tengo tiene traigo mascota perro equipaje grande pequena "
+    "camioneta parrilla aire destino origen recogida casas quinta marta maria mario carla carlos central "
+    "centros prada pradera lindo verde blanca rosas flores santo santa"
 )
 
 _SHORT_FORMS: Final = {

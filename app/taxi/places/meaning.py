@@ -61,9 +61,7 @@ def _merge(first: Item, second: Item) -> Item | None:
     head, tail = int(first.raw), second.via.number
     if first.raw.startswith("0") or second.raw.startswith("0") or not tail:
         return None
-    if 20 <= head <= 90 and head % 10 == 0 and len(tail) == 1:
-        merged = head + int(tail)
-    elif head == 100 and len(tail) <= 2:
+    if (20 <= head <= 90 and head % 10 == 0 and len(tail) == 1) or (head == 100 and len(tail) <= 2):
         merged = head + int(tail)
     else:
         return None
@@ -157,7 +155,9 @@ def _bare_numbers(street: Via, rest: Sequence[Item], front: bool) -> Meaning:
         if _is_generator(one) and _is_generator(two):
             return Meaning("corner", Address(street, one, between=two), used=3, front=front)
     if not _is_generator(first.via):
-        choices = _split_glued(street, first.raw) if first.digits_only and 3 < len(first.raw) <= 6 and len(rest) == 1 else ()
+        choices = (
+            _split_glued(street, first.raw) if first.digits_only and 3 < len(first.raw) <= 6 and len(rest) == 1 else ()
+        )
         return Meaning("ambiguous", Address(street), ("cross_street",), choices, 1, front)
     if len(rest) == 1:
         if corner_link or "#" not in first.links:

@@ -47,7 +47,7 @@ def _glued_forms() -> dict[str, int]:
         for head in ("veinti", "venti", "veinte", "beinti"):
             forms[head + unit] = 20 + value
         for tens, base in _TENS.items():
-            for joint in ("i", "y", "ai"[1:]):
+            for joint in ("i", "y"):
                 forms[tens + joint + unit] = base + value
     return forms
 
@@ -125,12 +125,9 @@ def read_number(words: Sequence[str], start: int = 0) -> tuple[str, int] | None:
     if zeros:
         unit = UNITS.get(words[begin]) if begin < len(words) else None
         return ("0" * zeros + str(unit), begin + 1) if unit is not None else ("0" * zeros, begin)
-    if words[start] == "mil":
-        head: tuple[int, int] | None = (1, start)
-    else:
-        head = _below_thousand(words, start)
-        if head is None:
-            return None
+    head = (1, start) if words[start] == "mil" else _below_thousand(words, start)
+    if head is None:
+        return None
     value, after = head
     if value < 10 and after < len(words) and words[after] == "mil":
         rest = _below_thousand(words, after + 1)

@@ -8,7 +8,7 @@ from app.taxi.places.vias import Address, write_address
 
 
 def _listed(options: Sequence[str]) -> str:
-    """ "A, B o C"."""
+    """Write "A, B o C"."""
     if len(options) < 2:
         return "".join(options)
     return f"{', '.join(options[:-1])} o {options[-1]}"

@@ -1,9 +1,10 @@
-"""Collecting the pieces of one address from tokens: streets, bare numbers, kilometre marks and the words that link them."""
+"""Collecting the pieces of one address from tokens: streets, numbers, kilometre marks and linking words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from app.taxi.places.lexicon import words
 from app.taxi.places.numerals import ORDINALS, read_letters
 from app.taxi.places.tokens import Token
 from app.taxi.places.vias import (
@@ -19,25 +20,38 @@ from app.taxi.places.vias import (
     street_number,
 )
 
-UNIT_NOUNS: Final = frozenset(
-    "persona personas pasajero pasajeros maleta maletas minuto minutos min mins hora horas hrs am pm a.m mil peso pesos "
-    "metro metros mt mts m cuadra cuadras nino ninos nina ninas adulto adultos mascota mascotas perro perros perrito gato "
-    "gatos taxi taxis carro carros bolsa bolsas caja cajas bulto bultos bicicleta bicicletas amigos amigas somos puestos "
-    "dia dias semanas anos veces vez lucas barras km kilometros segundos silla sillas millones cosas paquete paquetes "
-    "pisos esquinas casas ocupantes viajeros morral morrales bebe bebes senoras senores hijos hijas equipajes".split()
+UNIT_NOUNS: Final = words(
+    "persona personas pasajero pasajeros maleta maletas minuto minutos min mins hora horas hrs am pm a.m mil "
+    "peso pesos metro metros mt mts m cuadra cuadras nino ninos nina ninas adulto adultos mascota mascotas "
+    "perro perros perrito gato gatos taxi taxis carro carros bolsa bolsas caja cajas bulto bultos bicicleta "
+    "bicicletas amigos amigas somos puestos dia dias semanas anos veces vez lucas barras km kilometros "
+    "segundos silla sillas millones cosas paquete paquetes pisos esquinas casas ocupantes viajeros morral "
+    "morrales bebe bebes senoras senores hijos hijas equipajes"
 )
 """Nouns that make the number before them a count, not part of an address."""
-_CORNER_WORDS: Final = frozenset("con esquina esq cruce interseccion cruza cruzando x cn".split())
-_DASH_WORDS: Final = frozenset("guion raya menos placa".split())
-_FRONT_WORDS: Final = frozenset("frente frebte freten enfrente".split())
-_BETWEEN_WORDS: Final = frozenset("entre entrre ente".split())
-_ARTICLES: Final = frozenset("la el las los".split())
-_FILLERS: Final = frozenset("eh este pues mmm em emm ehh ah digamos osea hm mm bueno".split())
-_AFTER_FRONT: Final = frozenset("al a predio casa numero de del".split())
-_SIGN_LINKS: Final = {"#": "#", "-": "-", "/": "-", "+": "+", "&": "con", "°": "", ".": "", ",": "", ";": "", "(": "", ")": "", "*": "", "_": "-"}
-_MONTHS: Final = frozenset(
-    "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre".split()
-)
+_CORNER_WORDS: Final = words("con esquina esq cruce interseccion cruza cruzando x cn")
+_DASH_WORDS: Final = frozenset(["guion", "raya", "menos", "placa"])
+_FRONT_WORDS: Final = frozenset(["frente", "frebte", "freten", "enfrente"])
+_BETWEEN_WORDS: Final = frozenset(["entre", "entrre", "ente"])
+_ARTICLES: Final = frozenset(["la", "el", "las", "los"])
+_FILLERS: Final = words("eh este pues mmm em emm ehh ah digamos osea hm mm bueno")
+_AFTER_FRONT: Final = words("al a predio casa numero de del")
+_SIGN_LINKS: Final = {
+    "#": "#",
+    "-": "-",
+    "/": "-",
+    "+": "+",
+    "&": "con",
+    "°": "",
+    ".": "",
+    ",": "",
+    ";": "",
+    "(": "",
+    ")": "",
+    "*": "",
+    "_": "-",
+}
+_MONTHS: Final = words("enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre")
 _MAX_STREET: Final = 250
 _MAX_LINKS: Final = 8
 _MAX_ITEMS: Final = 9
@@ -203,7 +217,9 @@ def read_ident(
         if more is not None:
             bis_letters, after = more
     quadrant = QUADRANTS.get(_word(tokens, after))
-    if quadrant is not None and (tokens[after].text == "sur" or (_closes(tokens, after + 1) and not _pauses(tokens, after + 1))):
+    if quadrant is not None and (
+        tokens[after].text == "sur" or (_closes(tokens, after + 1) and not _pauses(tokens, after + 1))
+    ):
         after += 1
     else:
         quadrant = None
@@ -212,7 +228,7 @@ def read_ident(
 
 
 def _may_be_suffix(tokens: Sequence[Token], index: int) -> bool:
-    """Whether the number at ``index`` may belong to the letter before it: 1 to 9, said also 10, and no letter of its own."""
+    """Whether the number at ``index`` may belong to the letter before it: 1 to 9 (said: 10), no letter of its own."""
     value = tokens[index].text
     if value.startswith("0") or len(value) > 2 or int(value) > (10 if tokens[index].spoken else 9):
         return False
@@ -257,7 +273,12 @@ def _read_km(tokens: Sequence[Token], index: int) -> tuple[str, int] | None:
     mark, after = tokens[index + 1].text, index + 2
     if len(mark) > 4:
         return None
-    if after + 1 < len(tokens) and tokens[after].text in ",." and tokens[after + 1].glued and _is_number(tokens, after + 1):
+    if (
+        after + 1 < len(tokens)
+        and tokens[after].text in ",."
+        and tokens[after + 1].glued
+        and _is_number(tokens, after + 1)
+    ):
         mark, after = f"{mark},{tokens[after + 1].text}", after + 2
     elif after + 1 < len(tokens) and tokens[after].text == "+" and _is_number(tokens, after + 1):
         mark, after = f"{mark} + {tokens[after + 1].text}", after + 2
@@ -309,8 +330,9 @@ def _read_typed(tokens: Sequence[Token], index: int, *, glue: frozenset[int], ro
     )  # fmt: skip
 
 
-_PLACE_BEFORE_LETTER: Final = frozenset(
-    "torre bloque apto apartamento casa manzana mz lote local interior piso etapa bodega tipo vitamina clase sala puerta".split()
+_PLACE_BEFORE_LETTER: Final = words(
+    "torre bloque apto apartamento casa manzana mz lote local interior piso etapa bodega tipo vitamina clase "
+    "sala puerta"
 )
 
 
@@ -348,17 +370,16 @@ def _read_links(tokens: Sequence[Token], index: int, *, first: bool) -> tuple[se
             links.add("frente")
         elif word in _DASH_WORDS:
             links.add("-")
-        elif word == "por" and _typed_ahead(tokens, index + 1):
+        elif (word == "por" and _typed_ahead(tokens, index + 1)) or (
+            word == "en" and _typed_ahead(tokens, index + 1) and not first
+        ):
             links.add("con")
-        elif word == "en" and _typed_ahead(tokens, index + 1) and not first:
-            links.add("con")
-        elif word in _ARTICLES and (links or _typed_ahead(tokens, index)):
-            pass
-        elif word in {"de", "del"} and links & {"con", "entre", "frente"}:
-            pass
-        elif word in _AFTER_FRONT and "frente" in links:
-            pass
-        elif word in _FILLERS:
+        elif (
+            (word in _ARTICLES and (links or _typed_ahead(tokens, index)))
+            or (word in {"de", "del"} and links & {"con", "entre", "frente"})
+            or (word in _AFTER_FRONT and "frente" in links)
+            or word in _FILLERS
+        ):
             pass
         else:
             return None

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from app.taxi.places.lexicon import words
 from app.taxi.places.matching import Speller
 from app.taxi.places.tokens import Token
 from app.taxi.places.vias import KINDS
 
 _BEFORE_NUMBERS: Final = Speller(["calle", "carrera", "avenida", "diagonal", "transversal", "numero", "kilometro"])
 _NAMES: Final = Speller(["circunvalar", "cordialidad", "murillo", "esquina", "frente", "carrera", "avenida"])
-_REAL_WORDS: Final = frozenset("valle salle talle halle dalle falle callo calma calmo diagonales numeros frentes".split())
+_REAL_WORDS: Final = words("valle salle talle halle dalle falle callo calma calmo diagonales numeros frentes")
 
 
 def _leads_to_number(tokens: Sequence[Token], index: int) -> bool:
@@ -31,7 +32,12 @@ def repair(tokens: Sequence[Token]) -> list[Token]:
     """
     out = []
     for index, token in enumerate(tokens):
-        if token.kind == "word" and 4 <= len(token.text) <= 14 and token.text not in KINDS and token.text not in _REAL_WORDS:
+        if (
+            token.kind == "word"
+            and 4 <= len(token.text) <= 14
+            and token.text not in KINDS
+            and token.text not in _REAL_WORDS
+        ):
             word = _BEFORE_NUMBERS.correct(token.text) if _leads_to_number(tokens, index) else token.text
             if word == token.text and len(word) > 5:
                 word = _NAMES.correct(word)

@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from app.taxi.places.lexicon import words
+
 
 @dataclass(frozen=True, slots=True)
 class Via:
@@ -97,15 +99,16 @@ _KIND_WORDS: Final[dict[str, str]] = {
 }
 KINDS: Final[dict[str, str]] = {word: kind for kind, words in _KIND_WORDS.items() for word in words.split()}
 """Folded word -> kind of street."""
-WEAK_KINDS: Final = frozenset({"c", "k", "ll", "ca", "ka", "cara", "car", "calla", "cell", "tr", "ac", "ave", "aut", "cir",
-                               "via", "trans", "cale", "call", "pasaje", "circular", "variante"})  # fmt: skip
+WEAK_KINDS: Final = words(
+    "c k ll ca ka cara car calla cell tr ac ave aut cir via trans cale call pasaje circular variante"
+)  # fmt: skip
 """Spellings that are also other words: a street only if a number follows at once."""
-NUMBER_MARKS: Final = frozenset({"#", "no", "nro", "num", "numero", "nr", "n", "nums", "numeros", "numro", "nmero", "nunero"})
+NUMBER_MARKS: Final = words("# no nro num numero nr n nums numeros numro nmero nunero")
 BIS_WORDS: Final = frozenset({"bis"})
 QUADRANTS: Final[dict[str, str]] = {
     "sur": "Sur", "norte": "Norte", "este": "Este", "oeste": "Oeste", "occidente": "Oeste", "oriente": "Este",
 }  # fmt: skip
-KM_WORDS: Final = frozenset({"km", "kms", "kilometro", "kilometros", "kiliometro", "kilometo", "cm"})
+KM_WORDS: Final = words("km kms kilometro kilometros kiliometro kilometo cm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +159,7 @@ CORRIDORS: Final[dict[str, list[Corridor]]] = {}
 """First word -> corridors, longest first."""
 for _item in sorted(_CORRIDORS, key=lambda corridor: -len(corridor.words)):
     CORRIDORS.setdefault(_item.words[0], []).append(_item)
-CORRIDOR_KINDS: Final = frozenset({"Avenida", "Vía", "Autopista", "Calle", "Carrera", "Troncal"})
+CORRIDOR_KINDS: Final = words("Avenida Vía Autopista Calle Carrera Troncal")
 
 
 _CORRIDOR_CROSS: Final = {

@@ -1,0 +1,112 @@
+"""The ``voztaxi`` command: what a user or an operator runs."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import typer
+import uvicorn
+from pydantic import ValidationError
+
+from app.core.config import Settings
+
+cli = typer.Typer(help="Voztaxi: a streaming voice agent that books taxis.", no_args_is_help=True, add_completion=False)
+
+
+@cli.callback()
+def _root() -> None:
+    """Keep subcommands even while there are few."""
+
+
+@cli.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; else HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; else PORT.")] = None,
+) -> None:
+    """Start the server."""
+    from app.main import create_app
+
+    settings = _settings(host=host, port=port)
+    shown = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - compared, not bound
+    where = f"[{shown}]" if ":" in shown else shown
+    typer.echo(f"Console      http://{where}:{settings.port}/")
+    typer.echo(f"API          http://{where}:{settings.port}/docs  (WebSocket: /asyncapi.json)")
+    typer.echo(f"Model        {_model(settings)}")
+    typer.echo(f"Stores       {_stores(settings)}")
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        ws="websockets-sansio",
+        ws_max_size=settings.max_frame_bytes,
+        ws_per_message_deflate=False,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=10,
+    )
+
+
+@cli.command()
+def chat(
+    url: Annotated[str, typer.Option(help="The server's WebSocket.")] = "ws://127.0.0.1:8000/api/v1/ws/chat",
+    thread: Annotated[str | None, typer.Option(help="Continue this conversation.")] = None,
+) -> None:
+    """Talk to a running server from the terminal."""
+    from app.cli.chat import talk
+
+    anyio.run(talk, url, thread)
+
+
+@cli.command()
+def config() -> None:
+    """Print the settings in force. Secrets are masked."""
+    typer.echo(json.dumps(_settings().model_dump(mode="json"), ensure_ascii=False, indent=2))
+
+
+@cli.command()
+def openapi() -> None:
+    """Print the OpenAPI document of the HTTP routes."""
+    from app.main import create_app
+
+    typer.echo(json.dumps(create_app(_settings()).openapi(), ensure_ascii=False, indent=2))
+
+
+@cli.command()
+def addresses(
+    file: Annotated[Path | None, typer.Argument(help="One text a line; else standard input.")] = None,
+) -> None:
+    """Normalise addresses: one JSON object a line."""
+    from app.bootstrap import read_addresses
+
+    source = file.open(encoding="utf-8", errors="replace") if file else typer.get_text_stream("stdin", encoding="utf-8")
+    with source as lines:
+        for reading in read_addresses(line.rstrip("\r\n") for line in lines):
+            typer.echo(json.dumps(reading, ensure_ascii=False))
+
+
+def _settings(**given: object) -> Settings:
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        for problem in error.errors(include_url=False, include_input=False):
+            name = ".".join(str(part) for part in problem["loc"]).upper()
+            typer.echo(f"{name or 'Settings'}: {problem['msg']}", err=True)
+        raise typer.Exit(2) from error
+
+
+def _model(settings: Settings) -> str:
+    if settings.model_kind == "offline":
+        return "offline (rules, no key needed)"
+    return f"{settings.llm_model} at {settings.openai_base_url or 'OpenAI'}"
+
+
+def _stores(settings: Settings) -> str:
+    if settings.in_memory:
+        return "memory: nothing is kept"
+    return f"SQLite {settings.database_url.partition(':///')[2]}, checkpoints: {settings.checkpointer_kind}"
+
+
+def main() -> None:
+    """Run the command."""
+    cli()
