@@ -17,10 +17,12 @@ class Destination(NamedTuple):
 
 
 _GO = r"(?:voy|vamos|iremos|ire|viajo|viajamos|me voy|nos vamos|me dirijo|nos dirigimos|salgo|salimos|va|pienso ir)"
-_TO = r"(?:con (?:destino|rumbo) (?:a|al|hacia|para)|rumbo (?:a|al)|para|pa|hacia|hasta|pal|pa'?l?|al|a)"
+_TO = r"(?:con (?:destino|rumbo) (?:a|al|hacia|para)|rumbo (?:a|al)|para|pa'?l|pa|hacia|hasta|al|a)\b"
 _INFINITIVE = (
-    r"(?!(?:mar|bar|riomar|miramar|villamar|pradomar|salgar|altamar|altomar|ecomar|solymar|"
-    r"palomar)\b)[a-z]+[aei]r(?:me|te|le|les|lo|la|los|las|nos|se)*\b"
+    r"(?:pag|cancel|necesit|est|llev|esper|viaj|tom|d|pregunt|confirm|us|utiliz|lleg|busc|compr|demor|cambi|solicit|"
+    r"trabaj|baj|mand|avis|llam|qued|dej|entreg|regres|habl|consult|report|reserv|visit|colg|mont|agarr)ar\w{0,5}\b|"
+    r"(?:s|hac|quer|ten|pon|v|recog|cog|pod|volv|com|requer)er\w{0,5}\b|"
+    r"(?:|sal|ped|dec|transfer|sub|requer|segu)ir(?:me|te|le|les|lo|la|los|las|nos)?\b"
 )
 _TAKE = (
     r"(?:llev(?:e|en|es|a|an|as|ar|aran?|eme|enme|ame|adme|arme|arnos|arlos?|arla|enos|ennos|anos)|lleve|lleven|"
@@ -32,7 +34,7 @@ _LEAVE = (
 )
 _MARKERS = re.compile(
     r"\b(?:(?:y|e|que|porque|,) )?(?:"
-    rf"(?:ya )?{_GO} (?:ya )?(?:a ir )?(?P<go>{_TO})(?! {_INFINITIVE})"
+    rf"(?:ya )?{_GO} (?:ya )?(?:a ir )?(?P<go>{_TO})(?! (?:{_INFINITIVE}))"
     r"|(?:(?:para|pa|quiero|necesito|tengo que|debo|deseo|quisiera|voy a|vamos a|me toca) ){0,4}(?:ir|irme|irnos|"
     r"viajar|dirigirme|desplazarme|movilizarme|transportarme|trasladarme) (?P<ir>para|pa|hacia|hasta|pal|al|a)"
     r"|(?:(?:para|quiero|necesito|tengo que|debo) ){1,3}(?:llegar|estar) (?P<reach>hasta|al|a(?! las? (?:\d|una|dos|"
@@ -55,11 +57,11 @@ _MARKERS = re.compile(
 )  # fmt: skip
 _NOT_A_PLACE = re.compile(
     r"(?:(?:la|el|los|las|un|una) )?(?:luego|manana|pronto|ahora|aqui|aca|alla|alli|ahi|abajo|arriba|afuera|fuera|"
-    r"adelante|entonces|que|donde|la vista|la proxima|cuando|las? (?:\d{1,2}|una|dos|tres|cuatro|cinco"
-    r"|seis|siete|ocho|nueve|diez|once|doce)(?= (?:am|pm|de la|en punto|y media|p|a)|\W*$|:)|porteria|puerta|"
+    r"adelante|entonces|que|donde|la vista|la proxima|cuando|(?:la (?:1|una)|las (?:1?\d|2[0-4]|dos|tres|cuatro|cinco"
+    r"|seis|siete|ocho|nueve|diez|once|doce))(?= (?:am|pm|de la|en punto|y|p|a)\b|\W*$|:)|porteria|puerta(?! de oro)|"
     r"entrada|esquina|ti|mi|usted|el favor|efectivo|nequi|daviplata|tarjeta|pagar|cancelar"
     r"|no|si|aun|todavia|y|o|minutos?|hablar|ser|ver|esperar|necesitar|estar|querer|pedir|bajar|salir|cuanto|como|"
-    r"trabajar|que no|dos|tres|cuatro|\d personas?|domicilio)\b"
+    r"trabajar|que no|(?:dos|tres|cuatro)(?= person| pasaj|\W*$)|\d personas?|domicilio)\b"
 )
 _SENT_TO_ME = re.compile(
     r"\b(?:mand\w+|envi\w+|veng\w+|venir|acerq\w+|llegu\w+|recog\w+|recoj\w+|buscar\w*|lleg\w+|desde)\b[^.,;]{0,40}$"
@@ -102,10 +104,12 @@ _PICKED_UP = re.compile(r"\b(?:en|a|al|de|desde|para|calle|carrera|cra|cll|cl|kr
 _ABBREVIATION = re.compile(r"\b(?:cra|cll|cl|kra|kr|cr|av|no|nro|dg|tv|ed|apto|cc|c|dr|dra|sr|sra|sta|sto|urb|esq|n)$")
 _STOP = re.compile(
     r"[;\n!?¿¡()\"|]|,|\.(?!\d)"
-    r"|\b(?:y|e|pero|porque|que|si|cuando|por favor|porfa\w*|gracias|please|desde|saliendo|salgo|recog\w+|recoj\w+|"
+    r"|\b(?:y|e|pero|porque|que|si(?! puedes)|cuando|por favor|porfa\w*|gracias|please|desde|saliendo|salgo|recog\w+|recoj\w+|"
     r"me recoge\w*|recolect\w+|estoy|estamos|me encuentro|ubicad[oa]|pago|pagare|pagando|pagar|cancelo"
     r"|necesito|quiero|mand\w+|envi\w+|somos|soy|me llamo|mi nombre|a nombre|llevo|llevamos|voy|vamos|no|perdon|"
-    r"mejor|digo|cuanto|urgente|rapido|ahora|partiendo|esperen\w*|estare|from|and|with paying)\b"
+    r"mejor|digo|cuanto|urgente|rapido|ahora|partiendo|esperen\w*|estare|from|and|paying|with|con mis?|con un[oa]?s?|con (?:dos|tres|cuatro|\d)(?= [a-z]{4}))\b"
+    r"|\b(?:a|para) (?:la (?:1|una)|las (?:1?\d|2[0-4]|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|diez|once|doce))\b"
+    r"(?! (?:con|ave|numero|bocas)\b)"
 )
 _JOINS = re.compile(
     r"\s*(?:#|no\b\.?\s*\d|n[uo]m\w*\.?\s*\d|con (?:calle|carrera|\d)|n[°o]\s*\d|\d|barrio|edificio|ed\b|torre|apto|"
@@ -113,8 +117,8 @@ _JOINS = re.compile(
     r"puerto colombia|barranquilla)"
 )
 _AND_STREET = re.compile(
-    r"(?:y|e) (?:(?:la |con )?(?:calle|carrera|cra|cll?|kra|kr|diagonal|transversal|\d)|cinco|uno|dos|tres|cuatro|"
-    r"seis|siete|ocho|nueve|media)\b"
+    r"(?:y|e) (?:(?:la |con )?(?:calle|carrera|cra|cll?|kra|kr|diagonal|transversal|\d+)|cinco|uno|dos|tres|cuatro|"
+    r"seis|siete|ocho|nueve|media|villate)\b"
 )
 _LONGEST = 120
 """A place that is longer is no place; what follows is read as something else."""

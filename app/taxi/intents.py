@@ -302,7 +302,7 @@ _PATTERNS: dict[Intent, str] = {
         r"|\bque (?:paso|pasa|hubo|fue) (?:con|de)\b[^.?!]{0,12}\b(?:taxi|servicio|carro|carrera|pedido|movil)\b|"
         r"\b(?:estado|status) (?:de|del)\b|\bcomo va (?:mi|el|lo de)\b|\b(?:cual es la |las? |que )placas?\b|"
         r"\bquien (?:me recoge|viene|es el conductor)\b"
-        r"|\b(?:mi|el) taxi (?:ya|todavia|aun|no|demora|se demora|viene)\b|\bwhere (?:is|s) (?:my|the) (?:taxi|cab|"
+        r"|\by (?:mi|el) (?:taxi|carro|servicio)(?: que)?\W*$|\b(?:mi|el) taxi (?:ya|todavia|aun|no|demora|se demora|viene)\b|\bwhere (?:is|s) (?:my|the) (?:taxi|cab|"
         r"driver|ride)\b|\bhow long\b|\b(?:on its way|arrived yet)\b"
     ),
     Intent.PRICE: (
@@ -316,7 +316,7 @@ _PATTERNS: dict[Intent, str] = {
     ),
     Intent.PAYMENT_QUESTION: (
         rf"\b{_QUESTION_VERB} (?:pagos? )?(?:con |por |en |el |la |un )?{_MEANS}\b|\b(?:puede[ns]?|puedo|podria) (?:pagar|"
-        rf"cancelar)\b|\b(?:como|con que|de que forma) (?:puedo |se puede |se )?(?:paga\w*|cancel\w*)\b"
+        rf"cancelar)\b|\b(?:como|con que|de que forma) (?:puedo |se puede |se )?(?:pag\w+|cancel\w*)\b"
         r"|\b(?:cuales|que|cual) (?:son )?(?:los |las )?(?:medios?|formas?|metodos?) de pago\b|\bque (?:medios|"
         r"formas|metodos)\b|\bdo you (?:take|accept)\b|\bcan i pay\b"
     ),
@@ -372,7 +372,7 @@ _PATTERNS: dict[Intent, str] = {
         r"cosa|fue|senorita|senor))*\W*)$"
     ),
     Intent.WAIT: (
-        r"\b(?:esper[ae](?:me|te|se|nme|d)?|esperate|perame|peram[eo]|perate|pere|aguant[ae]\w*|aguarda\w*|"
+        r"\b(?:esper[ae](?:me|te|se|nme|d)?\b|esperate|perame|peram[eo]|perate|pere\b|aguant[ae]\w*|aguarda\w*|"
         r"un (?:momento|momentico|momentito|segundo|segundito|segundico|minuto|minutico|minutito|instante|toque|"
         r"ratico)|(?:ya|ahora|ahorita) (?:te|le|les) (?:digo|confirmo|aviso|doy|paso|mando|escribo)|"
         r"deja(?:me)? (?:ver|verificar|pensar|mirar|buscar|preguntar|busco|miro|pregunto|veo|reviso|revisar|"
@@ -454,7 +454,7 @@ _EXCEPT: dict[Intent, str] = {
     Intent.CANCEL: r"\bno (?:me )?(?:lo |la |vayan? a |vayas a |quiero |voy a )?(?:cancel|anul)",
     Intent.GREETING: r"^\W*(?:que (?:hubo|mas) (?:con|de)\b)",
     Intent.WAIT: (
-        r"\bsin esper|\bhag\w+ esper|\b(?:lo|los|te) espero\b|\bespera(?:n|re|mos)?(?: \w+)? en (?:la|"
+        r"\bsin esper|\bhag\w+ esper|\b(?:lo|los|te) espero\b|\besper(?:a|an|are|amos|e|en)(?: \w+)? en (?:recep|porter|la|"
         r"el)\b|\b(?:la|una|en|de|lista de|sala de) espera\b|\bcuanto (?:espera|tiempo)|\bme espera\b|"
         r"\bque (?:me )?espere\b"
     ),

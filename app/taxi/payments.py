@@ -26,7 +26,7 @@ _WEAK: tuple[tuple[str, PaymentMethod], ...] = (
 _REFUSED: tuple[tuple[str, str], ...] = (
     (r"bit ?-?coins?|btc", "bitcoin"),
     (r"cripto\w*|usdt|ethereum", "criptomonedas"),
-    (r"bre ?-? ?[bv](?:e)?\b|brev|brebe|bre be|(?:con|por|a|mi|la|tu|su|una) llaves?(?! d)", "Bre-B"),
+    (r"bre ?-? ?[bv](?:e)?\b|brev|brebe|bre be|(?:con|por|a) (?:(?:mi|la|tu|una) )?llaves?(?! d)", "Bre-B"),
     (
         r"(?:con|en|por|un|los|mi|el|tengo) (?:un |el |mi )?vales?(?: corporativo| de la empresa)?|vale corporativo|"
         r"voucher|vaucher", "vale"),
@@ -95,6 +95,7 @@ _BEFORE_WEAK = re.compile(
     r"(?:\b(?:pag\w+|cancel\w+|con|en|por|pura|solo|tarjeta|mejor|efectivo|una?|la|mi|de)\W{1,3})$"
 )
 _WEAK_ALONE_WORDS = 3
+_PLACE = re.compile(r"\b(?:barrio|calle|carrera|avenida|edificio|conjunto|centro|residencias?|almacen|urbanizacion|torres?)\b")
 _PAYS = re.compile(r"\b(?:pag\w+|cancel\w+|efectivo|cobr\w+|tarjeta)\b")
 
 # Negation before a mention: nothing but small words stands between.
@@ -113,10 +114,12 @@ _NOT_AFTER = re.compile(
     r"disculp\w+|traje|va|sirve|pago|era|es|digo|ahora|gracias|efectivo|nequi|daviplata|tarjeta))"
 )
 _ASKS_BEFORE = re.compile(
-    r"\b(?:reciben?|recibes|aceptan?|aceptas|manejan?|manejas|tienen?|tienes|hay|trabajan?|cobran?|usan|si no|"
+    r"\b(?:reciben?|recibes|aceptan?|aceptas|manejan?|manejas|tienen?|tienes|hay|trabajan?|cobran?|usan|"
     r"cuanto (?:es )?(?:vale|cobran)?)"
     r"\W+(?:(?:el|la|los|un|pagos?|con|por|en|de|medio|lo de)\W+)*$"
 )
+_ELSE = re.compile(r"\bsi no\W+(?:\w+\W+){0,3}$")
+"""«¿reciben Nequi? si no, efectivo»: what is asked first is what is wished."""
 _WISHED = re.compile(
     r"\bque (?:me |si )?(?:reciban?|acepten?|manejen?|tengan?)\W+(?:(?:el|la|un|pagos?|con|por|en)\W+)*$"
 )
@@ -150,6 +153,7 @@ def read_payment(folded: str) -> PaymentReading:
     refused: list[str] = []
     removed: list[str] = []
     used_until = 0
+    asked = False
     for start, end, meaning, accepted in mentions:
         before = folded[max(used_until, start - _REACH) : start]
         after = folded[end : end + _REACH]
@@ -161,7 +165,9 @@ def read_payment(folded: str) -> PaymentReading:
             removed.append(meaning)
         elif not accepted:
             refused.append(meaning)
-        elif not _ASKS_BEFORE.search(before) or _WISHED.search(before):
+        elif _ASKS_BEFORE.search(before) and not _WISHED.search(before):
+            asked = True
+        elif not (asked and _ELSE.search(before)):
             chosen.append((start, end, _accepted(meaning)))
     method = chosen[-1][2] if chosen else None
     if len(chosen) > 1 and chosen[-2][2] != method and _OR.match(folded[chosen[-2][1] : chosen[-1][0]]):
@@ -181,7 +187,7 @@ def _accepted(meaning: str) -> PaymentMethod:
 def _mentions(folded: str) -> list[tuple[int, int, str, bool]]:
     """Return every mention of a means of payment in order: start, end, meaning, whether it is accepted."""
     pays = _PAYS.search(folded) is not None
-    few_words = len(folded.split()) <= _WEAK_ALONE_WORDS
+    few_words = len(folded.split()) <= _WEAK_ALONE_WORDS and not _PLACE.search(folded)
     found: list[tuple[int, int, str, bool]] = []
     for match in _MENTION.finditer(folded):
         group = match.lastgroup or ""

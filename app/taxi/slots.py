@@ -47,13 +47,13 @@ _FEATURES: tuple[tuple[str, str], ...] = (
         r"equipaje)|big trunk|large trunk", "baúl grande"),
     (r"parrilla|portaequipajes?|porta equipajes?|portamaletas|roof rack", "parrilla"),
     (
-        r"(?<!zona de )(?:de |para |llevo |con |llevar |una )carga(?! del? (?:celular|telefono|bateria))|acarreos?|"
+        r"(?:(?<!zona )de |para |llevo |con |llevar |una )carga(?! del? (?:celular|telefono|bateria))|acarreos?|"
         r"trasteos?|mudanza|(?:taxi|carro) (?:de )?carga", "carga"),
     (r"camionetas?|duster|minivan|mini van|\bvan\b(?! a\b| al\b| para\b| hasta\b| por\b| en\b)|\bsuv\b", "camioneta"),
     (
         r"porta ?-?bici(?:cleta)?s?|(?:espacio |que quepa |quepa |cupo |soporte )(?:para |pa )?(?:la |una |"
         r"mi )?bici(?:cleta)?s?|bike rack", "portabicicleta"),
-    (r"aire acondicionado|aire(?= |\W*$)(?! libre)|air conditioning|con a/?c\b", "aire acondicionado"),
+    (r"aire acondicionado|aire(?! libre)\b|air conditioning|con a/?c\b", "aire acondicionado"),
     (
         r"(?:silla|sillita|asiento|silleta) (?:de|para|del|pa) (?:el |la |un |mi )?(?:bebe|nin[oa]s?|carro|infante|"
         r"nene)|(?:silla|asiento) infantil|car seat|baby seat", "silla de bebé"),
@@ -62,7 +62,7 @@ _FEATURES: tuple[tuple[str, str], ...] = (
         r"persona con discapacidad)|que quepa (?:la|una) silla de ruedas|wheelchair accessible", "accesible"),
     (
         r"(?:carro|taxi|vehiculo) (?:bien )?(?:grande|amplio|espacioso|comodo)|"
-        r"no (?:sea )?(?:un )?zapatico", "vehículo amplio"),
+        r"no (?:\w+ ){0,3}zapatico", "vehículo amplio"),
     (r"(?:carro|taxi|vehiculo) (?:nuevo|ultimo modelo)", "vehículo nuevo"),
 )  # fmt: skip
 
@@ -73,7 +73,7 @@ _WITH = (
 )
 _NOTES: tuple[tuple[str, str], ...] = (
     (
-        r"pet ?-?friendly|perros? (?!caliente)(?:guia)?|perr[oa]s?(?! caliente)|perrit[oa]s?|gat[oa]s?|gatic[oa]s?|"
+        r"perros? (?!caliente)(?:guia)?|perr[oa]s?(?! caliente)|perrit[oa]s?|gat[oa]s?|gatic[oa]s?|"
         r"gatit[oa]s?|mascot[ai]c?s?|mascotas?|mascotica|cachorr\w+|conej[oa]s?|"
         r"pajarit[oa]s?|loro|lora|dog|cat|pet", "Pasajero lleva mascota"),
     (
@@ -100,6 +100,8 @@ _NOTES: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 _SAID_ANYWHERE: tuple[tuple[str, str], ...] = (
     (r"silla de ruedas|wheelchair", "Pasajero usa silla de ruedas"),
+    (r"pet ?-?friendly", "Pasajero lleva mascota"),
+    (r"senor(?:es|as?)? mayor(?:es)?", "Pasajero viaja con adulto mayor"),
     (r"(?:embarazad[ao]|en (?:estado de )?embarazo|pregnant)", "Pasajera embarazada"),
     (r"movilidad reducida|no puedo caminar bien|camino (?:con dificultad|despacio)", "Pasajero con movilidad reducida"),
     (
@@ -627,11 +629,14 @@ _LONGEST_NAME = 5
 _PEOPLE = r"(?:personas?|pasajer[oa]s?|adult[oa]s?|gente|amig[oa]s|people|passengers?)"
 _PASSENGERS = re.compile(
     rf"\b(?:somos|vamos|viajamos|iremos|seremos|van|seriamos|we are|we're)(?: (?:como|a ser|unos|unas|en total|"
-    rf"los))* (?P<are>{NUMBER})(?! (?:cuadras|con|minutos|horas|calles|maletas|perros|bloques|numero|#|-))"
+    rf"los)){{0,3}} (?P<are>(?!una? (?!persona|pasajer|solo))(?!una?\W*$){NUMBER})"
+    r"(?! (?:cuadras|con|minutos|horas|calles|maletas|perros|bloques|numero|#|-))"
     rf"(?: (?P<adults>adult[oa]s?) (?:y|con|mas|,) (?P<children>{NUMBER}) (?:nin|beb|menor|pela|nen)\w+)?"
     rf"|(?<!con )\b(?P<count>{NUMBER}) {_PEOPLE}(?: (?:y|con|mas|,) (?P<more>{NUMBER}) (?:nin|beb|menor|pela|nen)\w+)?"
-    rf"|\b(?P<alone>(?:voy|viajo|es|soy|para mi|estoy|vengo|salgo) (?:yo )?sol[oa]\b(?! (?:con|que|pago|efectivo|en|"
+    rf"|\b(?P<alone>(?:voy|viajo|es|soy|para mi|estoy|vengo|salgo|va) (?:yo )?sol[oa]\b(?! (?:con|que|pago|efectivo|en|"
     rf"una?))|(?:para )?mi sol[oa]|solo (?:yo|voy yo)|yo sol[oa])\b"
+    r"|\b(?:taxi|servicio|carro|camioneta) para (?P<for>dos|tres|cuatro|cinco|seis|siete|[2-7])\b"
+    r"(?! (?:con (?:calle|carrera|\d)|#|y media|de|pm|am|\d|calle|carrera|horas|minutos))"
     r"|\b(?P<pair>somos (?:mi |el |la )?\w+ y yo|(?:mi \w+ y yo)|yo y mi \w+)\b"
 )
 _MOST_PASSENGERS = 60
@@ -650,8 +655,7 @@ def read_slots(text: str) -> Slots:
     """Read what a sentence says, apart from the pick-up address."""
     text = compose(text)
     folded = fold(text)
-    reading = _read(text, folded)
-    return reading[0]
+    return _read(text, folded)[0]
 
 
 def without_destination(text: str) -> str:
@@ -720,7 +724,8 @@ def _read(text: str, folded: str) -> tuple[Slots, list[tuple[int, int]]]:
 _LEAD = re.compile(
     r"(?:\b(?:y|e|pero|para|pa|voy a|quiero|puedo|prefiero|mejor|pago|pagar|pagare|pagando|cancelo|cancelar|el|la|"
     r"los|un|una|mi|mis|con|en|por|a|de|forma|medio|metodo|sera|seria|tengo|no|ni|sin|solo|llevo|llevamos"
-    r"|viajo|tambien|que|tenga|sea|somos|es|necesito|soy|ademas|sale|recogeme|recojan|me)\W+)+$"
+    r"|viajo|tambien|que|tenga|sea|somos|es|necesito|soy|ademas|sale|recogeme|recojan|me|varias|varios|muchas|"
+    r"muchos|unos|unas|algunas|mucho|(?:con|llevo|llevamos|tengo) (?:dos|tres|cuatro|cinco|\d))\W+)+$"
 )
 
 
@@ -772,6 +777,8 @@ _SURE = frozenset({"f0", "f1", "f2", "f3", "f4", "f5", "f6", "f7"})
 def _is_carried(folded: str, start: int) -> bool:
     """Say whether something is taken along and not part of a place («la tienda de mascotas»)."""
     before = folded[max(0, start - 40) : start]
+    if _TAKEN_BACK.search(before):
+        return True
     return bool(_CARRIED.search(before) or not before.strip()) and not _BEFORE_PLACE.search(before)
 
 
@@ -848,7 +855,7 @@ def _passengers(folded: str) -> tuple[int | None, list[tuple[int, int]]]:
     for match in _PASSENGERS.finditer(folded):
         if match["alone"] or match["pair"]:
             return 1 if match["alone"] else 2, [match.span()]
-        count = number(match["are"] or match["count"])
+        count = number(match["are"] or match["count"] or match["for"])
         extra = match["children"] or match["more"]
         count += number(extra) if extra else 0
         if 1 <= count <= _MOST_PASSENGERS and not (

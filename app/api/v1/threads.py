@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import anyio
 from fastapi import APIRouter, Header, Path, Query
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from pydantic import AfterValidator, BaseModel
 
 from app.api.deps import Services, ServicesDep
@@ -22,7 +22,10 @@ router = APIRouter(prefix="/api/v1/threads", tags=["threads"], responses=PROBLEM
 ThreadPath = Annotated[
     ThreadId, Path(max_length=MAX_THREAD_ID, description="1 to 128 printable characters, no spaces.")
 ]
+STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+"""Keep proxies from holding a stream back."""
 _RETRY_MS = 1000
+_PING_SECONDS = 15.0
 _MAX_SEQ = 2**63 - 1
 
 
@@ -60,30 +63,35 @@ async def events(
     after: Annotated[int | None, Query(ge=0, le=_MAX_SEQ)] = None,
     epoch: Annotated[str | None, Query(max_length=128)] = None,
     last_event_id: Annotated[str | None, Header(max_length=19), AfterValidator(_seq)] = None,
-) -> AsyncIterator[ServerSentEvent]:
+) -> EventSourceResponse:
     """Stream the thread's events after ``Last-Event-ID`` (else after ``after``), then live.
 
     Where the log no longer reaches back that far, the first event is a ``replay_start`` with
     ``recovered`` false and the saved messages. ``Last-Event-ID`` goes before ``after``: a browser that
     reconnects repeats the address it began with.
     """
+    after_seq = int(last_event_id) if last_event_id is not None else after or 0
+    return EventSourceResponse(_stream(services, thread_id, after_seq, epoch), headers=STREAM_HEADERS)
+
+
+async def _stream(services: Services, thread_id: str, after_seq: int, epoch: str | None) -> AsyncIterator[bytes]:
     dialect = NativeDialect()
-    after_seq: int | None = int(last_event_id) if last_event_id is not None else after or 0
     while True:
-        try:
-            async with services.streaming.subscribe(thread_id, after_seq=after_seq, epoch=epoch) as reader:
-                if not reader.recovered:
-                    start = await _start_over(services, thread_id, reader)
-                    yield ServerSentEvent(raw_data=dialect.encode(start), id=str(reader.position.seq), retry=_RETRY_MS)
-                else:
-                    yield ServerSentEvent(comment="listening", retry=_RETRY_MS)
-                while records := await _read_unless_restarting(reader, services.connections.restart):
+        async with services.streaming.subscribe(thread_id, after_seq=after_seq, epoch=epoch) as reader:
+            yield format_sse_event(retry=_RETRY_MS)
+            if not reader.recovered:
+                start = await _start_over(services, thread_id, reader)
+                yield format_sse_event(data_str=dialect.encode(start), id=str(reader.position.seq))
+            try:
+                while (records := await _read(reader, services.connections.restart)) is not None:
                     for record in records:
-                        yield ServerSentEvent(raw_data=dialect.encode_record(record), id=str(record.seq))
-            return
-        except LogTruncated:
-            # The log begins anew: no position in it is the reader's.
-            after_seq, epoch = _MAX_SEQ, None
+                        yield format_sse_event(data_str=dialect.encode_record(record), id=str(record.seq))
+                    if not records:
+                        yield KEEPALIVE_COMMENT
+                return
+            except LogTruncated:
+                # The log begins anew: no position in it is the reader's.
+                after_seq, epoch = _MAX_SEQ, None
 
 
 @router.get("/{thread_id:path}", response_model=Thread, response_model_exclude_none=False)
@@ -126,18 +134,21 @@ async def _start_over(services: Services, thread_id: str, reader: LogReader) -> 
     )
 
 
-async def _read_unless_restarting(reader: LogReader, restart: anyio.Event) -> Sequence[Record]:
-    """Return the next records; none when the server stops."""
-    records: Sequence[Record] = ()
+async def _read(reader: LogReader, restart: anyio.Event) -> Sequence[Record] | None:
+    """Return the next records; none of them after a quiet while, None when the server stops."""
+    records: Sequence[Record] | None = ()
 
     async def stop() -> None:
+        nonlocal records
         await restart.wait()
+        records = None
         tasks.cancel_scope.cancel()
 
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(stop)
-            records = await reader.read()
+            with anyio.move_on_after(_PING_SECONDS):
+                records = await reader.read()
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         if any(isinstance(reason, LogTruncated) for reason in group.exceptions):

@@ -13,12 +13,14 @@ from typing import Final, Literal
 from app.taxi.places.candidates import Candidate, apply_correction, corrections, find_typed, implicit
 from app.taxi.places.complements import Complement, complements
 from app.taxi.places.gazetteer import Gazetteer, Match, Neighborhood, PlaceMatch
+from app.taxi.places.lexicon import words
 from app.taxi.places.questions import ask_about, ask_city, ask_neighborhood, ask_place
 from app.taxi.places.spelling import repair
 from app.taxi.places.tokens import Token, tokenize
 from app.taxi.places.vias import Address, write_address
 
 Status = Literal["address", "corner", "place", "ambiguous", "not_an_address"]
+_TOWARDS: Final = words("a al para pa hasta hacia ir voy vamos")
 _MAX_LENGTH: Final = 20_000
 
 
@@ -78,6 +80,10 @@ def parse_address(text: str, gazetteer: Gazetteer) -> Reading:
     tokens = repair(tokenize(text[:_MAX_LENGTH]))
     candidate, choices = _street_candidate(tokens, gazetteer)
     if candidate is not None:
+        if _locates_nothing(candidate) and not choices:
+            place = _place_beside(tokens, candidate, gazetteer)
+            if place is not None:
+                return _of_place([place], _surroundings(text, tokens, _tokens_of(tokens, place), gazetteer), gazetteer)
         return _street_reading(text, tokens, candidate, choices, gazetteer)
     return _place_reading(text, tokens, gazetteer)
 
@@ -230,6 +236,34 @@ def _one_barrio(barrios: Sequence[Neighborhood]) -> tuple[str | None, str | None
 
 def _unique(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(values))
+
+
+def _locates_nothing(candidate: Candidate) -> bool:
+    """Whether only a street, or a kilometre of no street, is known."""
+    meaning = candidate.meaning
+    return not candidate.complete and not meaning.choices and meaning.address.cross is None
+
+
+def _place_beside(tokens: list[Token], candidate: Candidate, gazetteer: Gazetteer) -> PlaceMatch | None:
+    """The one place of interest that locates a street without number ("Vía 40, entrada Monómeros").
+
+    A place that the rider goes to ("para el aeropuerto") does not.
+    """
+    used = frozenset(range(candidate.first, candidate.after))
+    places = gazetteer.places_in(tokens, masked=used)
+    if len({match.place.name for match in places}) != 1:
+        return None
+    first = next(i for i, token in enumerate(tokens) if token.start == places[0].start)
+    before = [token.text for token in tokens[max(0, first - 3) : first]]
+    while before and before[-1] in {"la", "el"}:
+        before.pop()
+    if before and before[-1] in _TOWARDS and not {"frente", "entrada", "lado", "junto", "diagonal"} & set(before):
+        return None
+    return places[0]
+
+
+def _tokens_of(tokens: Sequence[Token], place: PlaceMatch) -> frozenset[int]:
+    return frozenset(i for i, token in enumerate(tokens) if place.start <= token.start < place.end)
 
 
 def _street_reading(

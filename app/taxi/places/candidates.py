@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Final
 
+from app.taxi.places.items import Item
 from app.taxi.places.lexicon import words
 from app.taxi.places.meaning import Meaning, interpret
-from app.taxi.places.scanner import Item, collect
+from app.taxi.places.scanner import collect
 from app.taxi.places.tokens import Token
 from app.taxi.places.vias import CORRIDORS, KINDS, KM_WORDS, Address, Via, cross_kind, write_address
 
-_RANK: Final = {"address": 2, "corner": 2, "ambiguous": 0}
+_MAX_CANDIDATES: Final = 30
 _NOT_A_CORRIDOR_AFTER: Final = words("barrio clinica bella villas villa urbanizacion sector colegio parque edificio")
 _CORRECTIONS: Final = words("perdon digo corrijo perdone perdona equivoque disculpa disculpe rectifico")
 _CORRECTION_PAIRS: Final = frozenset(
@@ -117,7 +118,7 @@ def find_typed(tokens: Sequence[Token]) -> list[Candidate]:
     """All addresses whose street says its kind or name, in order, never overlapping."""
     found: list[Candidate] = []
     index = 0
-    while index < len(tokens):
+    while index < len(tokens) and len(found) < _MAX_CANDIDATES:
         candidate = best_reading(tokens, index) if _may_begin(tokens, index) else None
         if candidate is None:
             index += 1
@@ -223,9 +224,13 @@ def apply_correction(before: Candidate, tokens: Sequence[Token], mark: int) -> C
 
 def implicit(tokens: Sequence[Token]) -> Iterator[Candidate]:
     """Corners and plates whose street kind was left out: "la 72 con 43", "72 #43-25"."""
+    attempts = 0
     for index, token in enumerate(tokens):
         if token.kind != "number" or len(token.text) > 3 or token.text.startswith("0"):
             continue
+        attempts += 1
+        if attempts > _MAX_CANDIDATES:
+            return
         items = collect(tokens, index, glue=frozenset())
         if len(items) < 2 or not items[1].links & {"con", "#", "entre", "y"}:
             continue

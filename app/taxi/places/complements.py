@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from app.taxi.places.items import UNIT_NOUNS
 from app.taxi.places.lexicon import words
 from app.taxi.places.numerals import LETTERS
-from app.taxi.places.scanner import UNIT_NOUNS
 from app.taxi.places.tokens import Token
 from app.taxi.places.vias import KINDS, QUADRANTS
 
@@ -94,9 +94,9 @@ def _numbered(tokens: Sequence[Token], index: int) -> Complement | None:
         token.text == "a" and label in {"Torre", "Bloque", "Manzana"}
     )):  # fmt: skip
         value, after = LETTERS.get(token.text, token.text.upper()), after + 1
-        if after < len(tokens) and tokens[after].kind == "number" and len(tokens[after].text) < 4:
-            if _text(tokens, after + 1) not in UNIT_NOUNS:
-                value, after = value + tokens[after].text, after + 1
+        number = tokens[after] if after < len(tokens) and tokens[after].kind == "number" else None
+        if number is not None and len(number.text) < 4 and _text(tokens, after + 1) not in UNIT_NOUNS:
+            value, after = value + number.text, after + 1
         return Complement(f"{label} {value}", index, after)
     if token.text in QUADRANTS and label in {"Torre", "Portería"}:
         return Complement(f"{label} {QUADRANTS[token.text]}", index, after + 1)
@@ -135,14 +135,14 @@ def _named(text: str, tokens: Sequence[Token], index: int, masked: frozenset[int
 
 def _landmark(text: str, tokens: Sequence[Token], index: int, masked: frozenset[int]) -> Complement | None:
     """Read "frente al parque", "al lado de la farmacia"."""
-    for words in _BEFORE_LANDMARK:
-        if all(_text(tokens, index + i) == word for i, word in enumerate(words)):
-            begin = index + len(words)
+    for phrase in _BEFORE_LANDMARK:
+        if all(_text(tokens, index + i) == word for i, word in enumerate(phrase)):
+            begin = index + len(phrase)
             end = _phrase_end(tokens, begin, _MAX_LANDMARK, masked)
             if end <= begin or not any(tokens[i].text not in _LINKING for i in range(begin, end)):
                 return None
-            phrase = " ".join(text[tokens[index].start : tokens[end - 1].end].split())
-            return Complement(phrase[0].upper() + phrase[1:], index, end)
+            said = " ".join(text[tokens[index].start : tokens[end - 1].end].split())
+            return Complement(said[0].upper() + said[1:], index, end)
     return None
 
 

@@ -250,11 +250,12 @@ class Gazetteer:
 
     def _same_name_in(self, city: str, hits: list[Hit[Neighborhood]], tokens: list[Token]) -> list[Match]:
         """Neighbourhoods of ``city`` whose name differs only by the article ("El Prado, Soledad")."""
-        out = []
-        for hit in hits:
-            for barrio in self._by_bare_name.get((city, self._bare_names[hit.entry]), ()):
-                out.append(Match(barrio, hit.score, tokens[hit.first].start, tokens[hit.after - 1].end))
-        return list(dict.fromkeys(out))
+        found = [
+            Match(barrio, hit.score, tokens[hit.first].start, tokens[hit.after - 1].end)
+            for hit in hits
+            for barrio in self._by_bare_name.get((city, self._bare_names[hit.entry]), ())
+        ]
+        return list(dict.fromkeys(found))
 
     def zone_of(self, neighborhood: str, city: str) -> str | None:
         """Localidad of a neighbourhood by its exact name; None when unknown or in several."""

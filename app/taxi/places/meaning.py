@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from app.taxi.places.scanner import Item
+from app.taxi.places.items import Item
 from app.taxi.places.vias import Address, Via, cross_kind, write_address
 
 Outcome = Literal["address", "corner", "ambiguous"]
@@ -246,14 +246,11 @@ def _interpret(items: list[Item]) -> tuple[Meaning, list[Item]]:
     """As ``interpret``; also the items after merging, which ``used`` counts."""
     kms = [item for item in items if item.km is not None]
     if kms:
-        street = next((item.via for item in items if item.typed), None)
-        if street is not None and (items[0].km is not None or items[1].km is not None or len(items) == 2):
-            return Meaning("address", Address(street, km=kms[0].km), used=len(items)), items
-        corridor = next((item.via for item in items if item.typed and not item.via.number), None)
-        if corridor is not None:
-            return Meaning("address", Address(corridor, km=kms[0].km), used=len(items)), items
-        if street is None:
+        roads = sorted((item for item in items if item.typed), key=lambda item: bool(item.via.number))
+        if not roads:
             return Meaning("ambiguous", Address(Via(None), km=kms[0].km), ("street",), used=1), items
+        if len(items) == 2 or items[0].km is not None or items[1].km is not None or not roads[0].via.number:
+            return Meaning("address", Address(roads[0].via, km=kms[0].km), used=len(items)), items
         items = [item for item in items if item.km is None]
     items = _join_crosses(items)
     items = _join_street(items) or items

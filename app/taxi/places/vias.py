@@ -133,13 +133,13 @@ def _corridor(via: Via, *spellings: str, bare: bool = True) -> list[Corridor]:
 _CIRCUNVALAR: Final = Via("Avenida", name="Circunvalar")
 _CORDIALIDAD: Final = Via("Avenida", name="Cordialidad")
 _CORRIDORS: Final[list[Corridor]] = [
-    *_corridor(_CIRCUNVALAR, "circunvalar", "circunv", "circunvalacion", "la circunvalar", "circunavalar", "circuanvalar",
+    *_corridor(_CIRCUNVALAR, "circunvalar", "circunv", "circunvalacion", "circunavalar", "circuanvalar",
                "circunvlar", "circuvalar", "circvunvalar", "cirunvalar", "circuunvalar", "cirvcunvalar", "circunvalr",
                "sircunvalar", "circumbalar", "circunbalar", "circumvalar", "ccv", "cv"),
-    *_corridor(_CORDIALIDAD, "cordialidad", "la cordialidad", "cordialida", "cordialiad", "cordiaidad", "coordialidad",
+    *_corridor(_CORDIALIDAD, "cordialidad", "cordialida", "cordialiad", "cordiaidad", "coordialidad",
                "cordialdad"),
-    *_corridor(_CORDIALIDAD, "cord", "la cord", bare=False),
-    *_corridor(Via("Avenida", name="Murillo"), "murillo toro", "murillo", "la murillo"),
+    *_corridor(_CORDIALIDAD, "cord", bare=False),
+    *_corridor(Via("Avenida", name="Murillo"), "murillo toro", "murillo"),
     *_corridor(Via("Avenida", name="Hamburgo"), "hamburgo", bare=False),
     *_corridor(Via("Avenida", name="del Río"), "del rio", "al rio", bare=False),
     *_corridor(Via("Avenida", name="Olaya Herrera"), "olaya herrera", bare=True),

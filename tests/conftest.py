@@ -1,0 +1,27 @@
+"""What every test may use, and what none may do."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+CATEGORIES = {"unit", "contract", "integration", "live"}
+
+os.environ["ANYIO_BACKEND"] = "asyncio"
+for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "LLM", "DATABASE_URL", "LANGSMITH_TRACING"):
+    os.environ.pop(name, None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every module says which kind of test it holds."""
+    for item in items:
+        if len(CATEGORIES & {marker.name for marker in item.iter_markers()}) != 1:
+            raise pytest.UsageError(f"{item.nodeid} needs exactly one of the markers {sorted(CATEGORIES)}")
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test reads a developer's .env or leaves a database behind."""
+    monkeypatch.chdir(tmp_path)
+    yield

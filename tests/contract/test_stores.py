@@ -1,0 +1,324 @@
+"""What every booking store and every conversation store promises."""
+
+import asyncio
+from pathlib import Path
+
+import anyio
+import pytest
+from sqlalchemy import select
+
+from app.core.errors import StoreError
+from app.models.booking import OPEN_STATUSES, Booking, Place
+from app.models.conversation import Conversation, Message, TurnRecord
+from app.stores.base import BookingStore, ConversationStore
+from app.stores.sql.bookings import SqlBookingStore
+from app.stores.sql.conversations import SqlConversationStore
+from app.stores.sql.database import Database
+from app.stores.sql.tables import bookings as booking_table
+from app.stores.sql.upsert import insert_new
+
+pytestmark = pytest.mark.contract
+
+
+def booking(number: int = 1, *, key: str | None = None, thread_id: str = "thread") -> Booking:
+    return Booking(
+        booking_id=f"booking-{number}",
+        thread_id=thread_id,
+        status="accepted",
+        created_at=number,
+        pickup=Place(address="Calle 72 #43-25", city="Barranquilla", lat=10.99, lon=-74.8),
+        destination=Place(address="Carrera 51B #79-40"),
+        payment_method="nequi",
+        observation="lleva una mascota; dice «¡rápido!» 🐕",
+        vehicle_features=["aire"],
+        passenger_name="Ana",
+        passengers=2,
+        client_id="client",
+        user_id="user",
+        request_key=key or f"key-{number}",
+    )
+
+
+def turn(number: int = 1, *, thread_id: str = "thread") -> TurnRecord:
+    return TurnRecord(
+        turn_id=f"turn-{number}", thread_id=thread_id, text="un taxi", status="running", started_at=number
+    )
+
+
+def message(number: int = 1, *, thread_id: str = "thread", content: str = "hola") -> Message:
+    return Message(
+        id=f"message-{number}",
+        thread_id=thread_id,
+        turn_id="turn-1",
+        role="assistant",
+        content=content,
+        agent="NAVEGANTE",
+        tool_calls=[{"id": "c", "name": "ValidateAddress", "args": {"address": "Calle 1", "n": [1, None, True]}}],
+        created_at=number,
+    )
+
+
+def conversation(
+    *, thread_id: str = "thread", user_id: str | None = None, client_id: str | None = None, at: int = 1
+) -> Conversation:
+    return Conversation(thread_id=thread_id, user_id=user_id, client_id=client_id, created_at=at, updated_at=at)
+
+
+class TestBookings:
+    async def test_a_booking_is_read_as_it_was_stored(self, bookings: BookingStore) -> None:
+        assert await bookings.create(booking()) == booking()
+        assert await bookings.get("booking-1") == booking()
+
+    async def test_an_unknown_booking_is_none(self, bookings: BookingStore) -> None:
+        assert await bookings.get("booking-1") is None
+
+    async def test_a_repeated_request_returns_the_booking_of_the_first(self, bookings: BookingStore) -> None:
+        await bookings.create(booking(1, key="same"))
+        assert await bookings.create(booking(2, key="same")) == booking(1, key="same")
+        assert await bookings.get("booking-2") is None
+
+    async def test_a_repeated_request_sees_the_present_status(self, bookings: BookingStore) -> None:
+        await bookings.create(booking())
+        await bookings.change_status("booking-1", "assigned", allowed_from=OPEN_STATUSES)
+        assert (await bookings.create(booking())).status == "assigned"
+
+    async def test_a_hundred_requests_at_once_with_one_key_make_one_booking(self, bookings: BookingStore) -> None:
+        made = await asyncio.gather(*(bookings.create(booking(number, key="same")) for number in range(100)))
+        assert len({each.booking_id for each in made}) == 1
+        assert list(await bookings.list("thread")) == [made[0]]
+
+    async def test_bookings_are_listed_by_thread_oldest_first(self, bookings: BookingStore) -> None:
+        for number in (3, 1, 2):
+            await bookings.create(booking(number))
+        await bookings.create(booking(4, thread_id="another"))
+        assert [each.booking_id for each in await bookings.list("thread")] == ["booking-3", "booking-1", "booking-2"]
+        assert list(await bookings.list("nobody's")) == []
+
+    async def test_a_status_changes_where_the_present_one_allows_it(self, bookings: BookingStore) -> None:
+        await bookings.create(booking())
+        changed = await bookings.change_status("booking-1", "cancelled", allowed_from=OPEN_STATUSES)
+        assert changed == booking().model_copy(update={"status": "cancelled"})
+        assert await bookings.get("booking-1") == changed
+
+    async def test_a_status_stays_where_the_present_one_does_not_allow_the_change(
+        self, bookings: BookingStore
+    ) -> None:
+        await bookings.create(booking())
+        assert await bookings.change_status("booking-1", "completed", allowed_from=frozenset({"arrived"})) is None
+        assert await bookings.change_status("booking-1", "completed", allowed_from=frozenset()) is None
+        assert await bookings.get("booking-1") == booking()
+
+    async def test_the_status_of_an_unknown_booking_cannot_change(self, bookings: BookingStore) -> None:
+        assert await bookings.change_status("booking-1", "cancelled", allowed_from=OPEN_STATUSES) is None
+
+    async def test_of_many_changes_at_once_from_one_status_one_happens(self, bookings: BookingStore) -> None:
+        await bookings.create(booking())
+        changes = await asyncio.gather(
+            *(bookings.change_status("booking-1", "cancelled", allowed_from=OPEN_STATUSES) for _ in range(50))
+        )
+        assert sum(change is not None for change in changes) == 1
+
+
+class TestConversations:
+    async def test_a_turn_opens_its_conversation(self, conversations: ConversationStore) -> None:
+        assert await conversations.get("thread") is None
+        await conversations.begin_turn(turn(), message(), conversation(user_id="ana", client_id="app"))
+        assert await conversations.get("thread") == conversation(user_id="ana", client_id="app")
+        assert list(await conversations.messages("thread")) == [message()]
+        assert list(await conversations.unfinished_turns()) == [turn()]
+
+    async def test_a_later_turn_keeps_when_the_conversation_began(self, conversations: ConversationStore) -> None:
+        await conversations.begin_turn(turn(1), message(1), conversation(at=1))
+        await conversations.begin_turn(turn(2), message(2), conversation(at=2))
+        found = await conversations.get("thread")
+        assert found is not None
+        assert (found.created_at, found.updated_at) == (1, 2)
+
+    async def test_an_owner_is_set_once_and_never_changed(self, conversations: ConversationStore) -> None:
+        owners = []
+        for number, user in enumerate([None, "ana", "luis", None]):
+            client = None if user is None else f"client of {user}"
+            await conversations.begin_turn(
+                turn(number), message(number), conversation(user_id=user, client_id=client)
+            )
+            found = await conversations.get("thread")
+            assert found is not None
+            owners.append((found.user_id, found.client_id))
+        assert owners == [(None, None), ("ana", "client of ana"), ("ana", "client of ana"), ("ana", "client of ana")]
+
+    async def test_of_many_first_speakers_at_once_one_is_the_owner(self, conversations: ConversationStore) -> None:
+        await asyncio.gather(
+            *(
+                conversations.begin_turn(turn(number), message(number), conversation(user_id=f"user-{number}"))
+                for number in range(20)
+            )
+        )
+        first = await conversations.get("thread")
+        await conversations.begin_turn(turn(99), message(99), conversation(user_id="late"))
+        assert await conversations.get("thread") == first
+        assert first is not None
+        assert first.user_id in {f"user-{number}" for number in range(20)}
+
+    async def test_beginning_a_turn_again_changes_nothing(self, conversations: ConversationStore) -> None:
+        for content in ("first", "again"):
+            await conversations.begin_turn(turn(), message(content=content), conversation())
+        assert list(await conversations.messages("thread")) == [message(content="first")]
+        await conversations.end_turn("turn-1", "completed", 9, [])
+        await conversations.begin_turn(turn(), message(), conversation())
+        assert list(await conversations.unfinished_turns()) == []
+
+    async def test_ending_a_turn_stores_its_messages_after_the_riders(self, conversations: ConversationStore) -> None:
+        await conversations.begin_turn(turn(), message(1), conversation())
+        await conversations.end_turn("turn-1", "completed", 9, [message(2), message(3)])
+        assert list(await conversations.messages("thread")) == [message(1), message(2), message(3)]
+        assert list(await conversations.unfinished_turns()) == []
+
+    async def test_ending_a_turn_again_changes_nothing(self, conversations: ConversationStore) -> None:
+        await conversations.begin_turn(turn(), message(1), conversation())
+        await asyncio.gather(
+            *(conversations.end_turn("turn-1", "completed", 9, [message(2, content="same")]) for _ in range(10))
+        )
+        await conversations.end_turn("turn-1", "failed", 10, [message(3)])
+        assert list(await conversations.messages("thread")) == [message(1), message(2, content="same")]
+
+    async def test_ending_an_unknown_turn_changes_nothing(self, conversations: ConversationStore) -> None:
+        await conversations.end_turn("turn-1", "completed", 9, [message()])
+        assert list(await conversations.messages("thread")) == []
+
+    async def test_unfinished_turns_are_those_that_run(self, conversations: ConversationStore) -> None:
+        for number in range(4):
+            thread = f"thread-{number}"
+            await conversations.begin_turn(
+                turn(number, thread_id=thread), message(thread_id=thread), conversation(thread_id=thread)
+            )
+        await conversations.end_turn("turn-1", "failed", 9, [])
+        await conversations.end_turn("turn-2", "interrupted", 9, [])
+        assert {each.turn_id for each in await conversations.unfinished_turns()} == {"turn-0", "turn-3"}
+
+    @pytest.mark.parametrize(
+        ("limit", "expected"), [(None, [1, 2, 3, 4]), (0, []), (1, [4]), (3, [2, 3, 4]), (9, [1, 2, 3, 4])]
+    )
+    async def test_the_newest_messages_come_oldest_first(
+        self, conversations: ConversationStore, limit: int | None, expected: list[int]
+    ) -> None:
+        await conversations.begin_turn(turn(), message(1), conversation())
+        await conversations.end_turn("turn-1", "completed", 9, [message(2), message(3), message(4)])
+        found = await conversations.messages("thread", limit=limit)
+        assert [each.created_at for each in found] == expected
+
+    async def test_two_threads_may_use_the_same_message_id(self, conversations: ConversationStore) -> None:
+        for number, thread in enumerate(["one", "two"]):
+            await conversations.begin_turn(
+                turn(number, thread_id=thread), message(thread_id=thread), conversation(thread_id=thread)
+            )
+        assert list(await conversations.messages("two")) == [message(thread_id="two")]
+
+    async def test_forgetting_deletes_everything_of_one_thread(self, conversations: ConversationStore) -> None:
+        for number, thread in enumerate(["one", "two"]):
+            await conversations.begin_turn(
+                turn(number, thread_id=thread), message(thread_id=thread), conversation(thread_id=thread)
+            )
+        await conversations.forget("one")
+        await conversations.forget("never there")
+        assert await conversations.get("one") is None
+        assert list(await conversations.messages("one")) == []
+        assert await conversations.get("two") == conversation(thread_id="two")
+        assert [each.thread_id for each in await conversations.unfinished_turns()] == ["two"]
+
+    async def test_a_turn_that_ends_after_its_thread_was_forgotten_leaves_nothing(
+        self, conversations: ConversationStore
+    ) -> None:
+        await conversations.begin_turn(turn(), message(1), conversation())
+        await conversations.forget("thread")
+        await conversations.end_turn("turn-1", "completed", 9, [message(2)])
+        assert list(await conversations.messages("thread")) == []
+
+    async def test_a_store_that_works_answers_a_ping(self, conversations: ConversationStore) -> None:
+        await conversations.ping()
+
+
+class TestDatabase:
+    """What the stores on a file promise beyond the interface."""
+
+    async def test_what_was_stored_is_there_after_a_restart(self, tmp_path: Path) -> None:
+        url = f"sqlite+aiosqlite:///{tmp_path / 'again.db'}"
+        async with Database(url) as database:
+            await SqlBookingStore(database).create(booking())
+            await SqlConversationStore(database).begin_turn(turn(), message(), conversation(user_id="ana"))
+        async with Database(url) as database:
+            assert await SqlBookingStore(database).get("booking-1") == booking()
+            store = SqlConversationStore(database)
+            assert list(await store.unfinished_turns()) == [turn()]
+            assert list(await store.messages("thread")) == [message()]
+
+    async def test_a_missing_folder_is_a_store_error(self, tmp_path: Path) -> None:
+        with pytest.raises(StoreError) as raised:
+            async with Database(f"sqlite+aiosqlite:///{tmp_path / 'missing' / 'a.db'}"):
+                pass
+        assert raised.value.__cause__ is not None
+
+    @pytest.mark.parametrize(
+        "url",
+        ["sqlite+aiosqlite://", "sqlite+aiosqlite:///:memory:", "sqlite+aiosqlite:///file::memory:?uri=true"],
+    )
+    def test_a_database_in_memory_is_refused(self, url: str) -> None:
+        with pytest.raises(ValueError, match="memory"):
+            Database(url)
+
+    async def test_an_error_rolls_the_transaction_back_and_the_next_one_works(self, database: Database) -> None:
+        row = {"booking_id": "b", "request_key": "k", "thread_id": "t", "status": "accepted", "document": "{}"}
+        with pytest.raises(ZeroDivisionError):
+            async with database.write() as connection:
+                await insert_new(connection, booking_table, [row], keys=["request_key"])
+                raise ZeroDivisionError
+        with pytest.raises(StoreError):
+            async with database.write() as connection:
+                await connection.execute(booking_table.insert(), row | {"status": None})
+        async with database.read() as connection:
+            assert (await connection.execute(select(booking_table))).all() == []
+        await SqlBookingStore(database).create(booking())
+
+    async def test_a_read_does_not_wait_for_a_writer(self, database: Database) -> None:
+        store = SqlBookingStore(database)
+        async with database.write() as connection:
+            await connection.execute(booking_table.delete())
+            assert await store.get("booking-1") is None
+
+    async def test_a_transaction_that_hangs_is_a_store_error_and_the_next_one_works(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(database, "_timeout", 0.01)
+            with pytest.raises(StoreError):
+                async with database.write():
+                    await anyio.sleep_forever()
+        assert await SqlBookingStore(database).create(booking()) == booking()
+
+    async def test_a_cancelled_write_is_there_wholly_or_not_at_all(self, database: Database) -> None:
+        store = SqlConversationStore(database)
+        for number in range(30):
+            thread = f"thread-{number}"
+            task = asyncio.create_task(
+                store.begin_turn(
+                    turn(number, thread_id=thread), message(thread_id=thread), conversation(thread_id=thread)
+                )
+            )
+            for _ in range(number):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            found = await store.get(thread) is not None
+            assert len(await store.messages(thread)) == int(found)
+            assert (f"turn-{number}" in {each.turn_id for each in await store.unfinished_turns()}) == found
+
+    async def test_a_cancelled_caller_leaves_the_database_to_the_next(self, database: Database) -> None:
+        store = SqlBookingStore(database)
+        for number in range(30):
+            with anyio.CancelScope() as scope:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(store.create, booking(number))
+                    for _ in range(number):
+                        await asyncio.sleep(0)
+                    scope.cancel()
+        await store.create(booking(99))
+        assert await store.get("booking-99") == booking(99)

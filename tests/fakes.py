@@ -1,0 +1,165 @@
+"""Implementations with knobs: they do the real thing until they are told to fail or to hang."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import anyio
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
+from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk
+
+from app.engines.llm.function_model import FunctionChatModel
+from app.models.booking import Booking
+from app.models.conversation import Conversation, Message, TurnRecord
+from app.models.events import Record, ThreadEvent, TurnEnd, TurnStatus
+from app.stores.memory import MemoryBookingStore, MemoryConversationStore, MemoryEventLog
+
+FaultKind = Literal["raise", "hang"]
+
+
+class Broken(Exception):
+    """What a fault raises: nothing the server knows."""
+
+
+@dataclass
+class Faults:
+    """Which calls go wrong, by the number of the call (from 0)."""
+
+    at: dict[int, FaultKind] = field(default_factory=dict)
+    calls: int = 0
+
+    async def strike(self) -> None:
+        """Count a call, and fail or hang if this one is to."""
+        kind = self.at.get(self.calls)
+        self.calls += 1
+        if kind == "raise":
+            raise Broken
+        if kind == "hang":
+            await anyio.sleep_forever()
+
+
+class FaultyConversations(MemoryConversationStore):
+    """Conversations that fail or hang on order, and remember what was saved."""
+
+    def __init__(self, faults: Faults) -> None:
+        super().__init__()
+        self._faults = faults
+        self.ended: dict[str, TurnStatus] = {}
+
+    async def begin_turn(self, turn: TurnRecord, message: Message, conversation: Conversation) -> None:
+        await self._faults.strike()
+        await super().begin_turn(turn, message, conversation)
+
+    async def end_turn(
+        self, turn_id: str, status: TurnStatus, ended_at: int, messages: Sequence[Message]
+    ) -> None:
+        await self._faults.strike()
+        await super().end_turn(turn_id, status, ended_at, messages)
+        self.ended[turn_id] = status
+
+
+class FaultyBookings(MemoryBookingStore):
+    """Bookings that fail or hang on order, and can be made to wait in the middle of a dispatch."""
+
+    def __init__(self, faults: Faults | None = None) -> None:
+        super().__init__()
+        self._faults = faults or Faults()
+        self.entered = anyio.Event()
+        self.go_on = anyio.Event()
+        self.go_on.set()
+
+    async def create(self, booking: Booking) -> Booking:
+        self.entered.set()
+        await self.go_on.wait()
+        await self._faults.strike()
+        return await super().create(booking)
+
+
+class WatchedLog(MemoryEventLog):
+    """A log whose durable appends fail or hang on order, and that checks the save came first."""
+
+    def __init__(self, conversations: FaultyConversations, faults: Faults, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._conversations = conversations
+        self._faults = faults
+        self.unsaved: list[str] = []
+        """Turns that claimed to be complete before they were saved."""
+
+    async def append(
+        self, thread_id: str, events: Sequence[ThreadEvent], *, durable: bool = False
+    ) -> Sequence[Record]:
+        if durable:
+            await self._faults.strike()
+        for event in events:
+            is_early = isinstance(event, TurnEnd) and self._conversations.ended.get(event.turn_id) != event.status
+            if is_early and event.status == "completed":
+                self.unsaved.append(event.turn_id)
+        return await super().append(thread_id, events, durable=durable)
+
+
+ModelFault = Literal["raise", "hang", "stop"]
+
+
+class FaultyModel(FunctionChatModel):
+    """A chat model that breaks, hangs, or stops without its own end at a chunk given by number."""
+
+    faults: dict[int, ModelFault] = {}
+    chunks: int = 0
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        async for chunk in super()._astream(messages, stop, run_manager, **kwargs):
+            fault = self.faults.get(self.chunks)
+            self.chunks += 1
+            await anyio.sleep(0)
+            if fault == "raise":
+                raise Broken
+            if fault == "hang":
+                await anyio.sleep_forever()
+            if fault == "stop":
+                return
+            yield chunk
+
+
+class ScriptedModel(FunctionChatModel):
+    """A chat model that plays given chunks, one list per call."""
+
+    script: list[list[AIMessageChunk]]
+    played: int = 0
+    function: Any = None
+    heard: list[list[BaseMessage]] = []
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        chunks = self.script[self.played]
+        self.played += 1
+        self.heard.append(messages)
+        for chunk in chunks:
+            yield ChatGenerationChunk(message=chunk)
+
+
+def words(*pieces: str, end: str | None = "stop") -> list[AIMessageChunk]:
+    """Return a streamed answer of words; ``end`` None leaves out the end of stream."""
+    chunks = [AIMessageChunk(content=piece) for piece in pieces]
+    return chunks if end is None else [*chunks, AIMessageChunk(content="", response_metadata={"finish_reason": end})]
+
+
+def calls(*named: tuple[str, str], text: str = "", ids: Sequence[str] | None = None) -> list[AIMessageChunk]:
+    """Return a streamed answer that calls tools; each is a name and its arguments as JSON text."""
+    chunks = [AIMessageChunk(content=text)] if text else []
+    for index, (name, args) in enumerate(named):
+        call_id = ids[index] if ids else f"call_{index}"
+        chunk = {"name": name, "args": args, "id": call_id, "index": index, "type": "tool_call_chunk"}
+        chunks.append(AIMessageChunk(content="", tool_call_chunks=[chunk]))
+    return [*chunks, AIMessageChunk(content="", response_metadata={"finish_reason": "tool_calls"})]
