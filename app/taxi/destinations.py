@@ -18,11 +18,12 @@ class Destination(NamedTuple):
 
 _GO = r"(?:voy|vamos|iremos|ire|viajo|viajamos|me voy|nos vamos|me dirijo|nos dirigimos|salgo|salimos|va|pienso ir)"
 _TO = r"(?:con (?:destino|rumbo) (?:a|al|hacia|para)|rumbo (?:a|al)|para|pa'?l|pa|hacia|hasta|al|a)\b"
+_CLITICS = r"(?:me|te|les?|l[oa]s?|nos|se)?(?:l[oa]s?)?\b"
 _INFINITIVE = (
     r"(?:pag|cancel|necesit|est|llev|esper|viaj|tom|d|pregunt|confirm|us|utiliz|lleg|busc|compr|demor|cambi|solicit|"
-    r"trabaj|baj|mand|avis|llam|qued|dej|entreg|regres|habl|consult|report|reserv|visit|colg|mont|agarr)ar\w{0,5}\b|"
-    r"(?:s|hac|quer|ten|pon|v|recog|cog|pod|volv|com|requer)er\w{0,5}\b|"
-    r"(?:|sal|ped|dec|transfer|sub|requer|segu)ir(?:me|te|le|les|lo|la|los|las|nos)?\b"
+    rf"trabaj|baj|mand|avis|llam|qued|dej|entreg|regres|habl|consult|report|reserv|visit|colg|mont|agarr)ar{_CLITICS}|"
+    rf"(?:s|hac|quer|ten|pon|v|recog|cog|pod|volv|com|requer)er{_CLITICS}|"
+    rf"(?:|sal|ped|dec|transfer|sub|requer|segu)ir{_CLITICS}"
 )
 _TAKE = (
     r"(?:llev(?:e|en|es|a|an|as|ar|aran?|eme|enme|ame|adme|arme|arnos|arlos?|arla|enos|ennos|anos)|lleve|lleven|"
@@ -104,10 +105,12 @@ _PICKED_UP = re.compile(r"\b(?:en|a|al|de|desde|para|calle|carrera|cra|cll|cl|kr
 _ABBREVIATION = re.compile(r"\b(?:cra|cll|cl|kra|kr|cr|av|no|nro|dg|tv|ed|apto|cc|c|dr|dra|sr|sra|sta|sto|urb|esq|n)$")
 _STOP = re.compile(
     r"[;\n!?¿¡()\"|]|,|\.(?!\d)"
-    r"|\b(?:y|e|pero|porque|que|si(?! puedes)|cuando|por favor|porfa\w*|gracias|please|desde|saliendo|salgo|recog\w+|recoj\w+|"
+    r"|\b(?:y|e|pero|porque|que|si(?! puedes)|cuando|por favor|porfa\w*|gracias|please|desde|saliendo|salgo|"
+    r"recog\w+|recoj\w+|"
     r"me recoge\w*|recolect\w+|estoy|estamos|me encuentro|ubicad[oa]|pago|pagare|pagando|pagar|cancelo"
     r"|necesito|quiero|mand\w+|envi\w+|somos|soy|me llamo|mi nombre|a nombre|llevo|llevamos|voy|vamos|no|perdon|"
-    r"mejor|digo|cuanto|urgente|rapido|ahora|partiendo|esperen\w*|estare|from|and|paying|with|con mis?|con un[oa]?s?|con (?:dos|tres|cuatro|\d)(?= [a-z]{4}))\b"
+    r"mejor|digo|cuanto|urgente|rapido|ahora|partiendo|esperen\w*|estare|from|and|paying|with|con mis?|"
+    r"con un[oa]?s?|con (?:dos|tres|cuatro|\d)(?= [a-z]{4}))\b"
     r"|\b(?:a|para) (?:la (?:1|una)|las (?:1?\d|2[0-4]|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|diez|once|doce))\b"
     r"(?! (?:con|ave|numero|bocas)\b)"
 )

@@ -8,7 +8,7 @@ import re
 from enum import StrEnum
 from typing import Literal
 
-from app.taxi.text import compose, fold
+from app.taxi.text import compose, fold, word_set
 
 
 class Intent(StrEnum):
@@ -302,7 +302,8 @@ _PATTERNS: dict[Intent, str] = {
         r"|\bque (?:paso|pasa|hubo|fue) (?:con|de)\b[^.?!]{0,12}\b(?:taxi|servicio|carro|carrera|pedido|movil)\b|"
         r"\b(?:estado|status) (?:de|del)\b|\bcomo va (?:mi|el|lo de)\b|\b(?:cual es la |las? |que )placas?\b|"
         r"\bquien (?:me recoge|viene|es el conductor)\b"
-        r"|\by (?:mi|el) (?:taxi|carro|servicio)(?: que)?\W*$|\b(?:mi|el) taxi (?:ya|todavia|aun|no|demora|se demora|viene)\b|\bwhere (?:is|s) (?:my|the) (?:taxi|cab|"
+        r"|\by (?:mi|el) (?:taxi|carro|servicio)(?: que)?\W*$|\b(?:mi|el) taxi (?:ya|todavia|aun|no|demora|"
+        r"se demora|viene)\b|\bwhere (?:is|s) (?:my|the) (?:taxi|cab|"
         r"driver|ride)\b|\bhow long\b|\b(?:on its way|arrived yet)\b"
     ),
     Intent.PRICE: (
@@ -315,8 +316,8 @@ _PATTERNS: dict[Intent, str] = {
         r"\bcostos?\b|\bcuanto (?:me )?(?:cobr|cuest|val|sal|dej)\w+|\bhow much\b|\b(?:fare|price|cost)\b"
     ),
     Intent.PAYMENT_QUESTION: (
-        rf"\b{_QUESTION_VERB} (?:pagos? )?(?:con |por |en |el |la |un )?{_MEANS}\b|\b(?:puede[ns]?|puedo|podria) (?:pagar|"
-        rf"cancelar)\b|\b(?:como|con que|de que forma) (?:puedo |se puede |se )?(?:pag\w+|cancel\w*)\b"
+        rf"\b{_QUESTION_VERB} (?:pagos? )?(?:con |por |en |el |la |un )?{_MEANS}\b|\b(?:puede[ns]?|puedo|podria) "
+        rf"(?:pagar|cancelar)\b|\b(?:como|con que|de que forma) (?:puedo |se puede |se )?(?:pag\w+|cancel\w*)\b"
         r"|\b(?:cuales|que|cual) (?:son )?(?:los |las )?(?:medios?|formas?|metodos?) de pago\b|\bque (?:medios|"
         r"formas|metodos)\b|\bdo you (?:take|accept)\b|\bcan i pay\b"
     ),
@@ -454,8 +455,8 @@ _EXCEPT: dict[Intent, str] = {
     Intent.CANCEL: r"\bno (?:me )?(?:lo |la |vayan? a |vayas a |quiero |voy a )?(?:cancel|anul)",
     Intent.GREETING: r"^\W*(?:que (?:hubo|mas) (?:con|de)\b)",
     Intent.WAIT: (
-        r"\bsin esper|\bhag\w+ esper|\b(?:lo|los|te) espero\b|\besper(?:a|an|are|amos|e|en)(?: \w+)? en (?:recep|porter|la|"
-        r"el)\b|\b(?:la|una|en|de|lista de|sala de) espera\b|\bcuanto (?:espera|tiempo)|\bme espera\b|"
+        r"\bsin esper|\bhag\w+ esper|\b(?:lo|los|te) espero\b|\besper(?:a|an|are|amos|e|en)(?: \w+)? en "
+        r"(?:recep|porter|la|el)\b|\b(?:la|una|en|de|lista de|sala de) espera\b|\bcuanto (?:espera|tiempo)|\bme espera\b|"
         r"\bque (?:me )?espere\b"
     ),
     Intent.GOODBYE: r"^\W*(?:hola\W+)?buen dia",
@@ -492,153 +493,17 @@ def intents(text: str) -> frozenset[Intent]:
     return frozenset(found)
 
 
-_ENGLISH = frozenset(
-    [
-        "i",
-        "need",
-        "the",
-        "please",
-        "to",
-        "from",
-        "my",
-        "is",
-        "at",
-        "want",
-        "would",
-        "like",
-        "cab",
-        "ride",
-        "can",
-        "could",
-        "you",
-        "your",
-        "send",
-        "hello",
-        "hi",
-        "thanks",
-        "thank",
-        "yes",
-        "where",
-        "how",
-        "much",
-        "what",
-        "when",
-        "address",
-        "street",
-        "cash",
-        "card",
-        "airport",
-        "going",
-        "go",
-        "pick",
-        "up",
-        "am",
-        "are",
-        "english",
-        "speak",
-        "have",
-        "with",
-        "and",
-        "for",
-        "it",
-        "on",
-        "of",
-        "will",
-        "pay",
-        "by",
-        "driver",
-        "this",
-        "that",
-        "there",
-        "here",
-        "now",
-        "tomorrow",
-        "morning",
-        "evening",
-        "afternoon",
-        "good",
-        "book",
-        "me",
-        "in",
-        "not",
-        "don't",
-        "i'm",
-        "i'd",
-        "it's",
-        "how's",
-        "long",
-        "does",
-        "do",
-        "cost",
-        "house",
-        "home",
-        "near",
-        "hotel",
-        "people",
-    ]
-)
-_SPANISH = frozenset(
-    [
-        "de",
-        "la",
-        "el",
-        "en",
-        "un",
-        "una",
-        "que",
-        "por",
-        "para",
-        "con",
-        "mi",
-        "es",
-        "y",
-        "necesito",
-        "quiero",
-        "los",
-        "las",
-        "del",
-        "al",
-        "lo",
-        "se",
-        "si",
-        "favor",
-        "gracias",
-        "buenas",
-        "buenos",
-        "dias",
-        "tardes",
-        "noches",
-        "hola",
-        "taxi",
-        "calle",
-        "carrera",
-        "barrio",
-        "donde",
-        "cuanto",
-        "cual",
-        "como",
-        "estoy",
-        "voy",
-        "pago",
-        "efectivo",
-        "soy",
-        "somos",
-        "me",
-        "tengo",
-        "esta",
-        "este",
-        "esa",
-        "su",
-        "te",
-        "le",
-        "ya",
-        "mas",
-        "muy",
-        "bien",
-        "porfa",
-        "manda",
-    ]
-)
+_ENGLISH = word_set("""
+i need the please to from my is at want would like cab ride can could you your send hello hi thanks thank yes where
+how much what when address street cash card airport going go pick up am are english speak have with and for it on of
+will pay by driver this that there here now tomorrow morning evening afternoon good book me in not don't i'm i'd it's
+how's long does do cost house home near hotel people
+""")
+_SPANISH = word_set("""
+de la el en un una que por para con mi es y necesito quiero los las del al lo se si favor gracias buenas buenos dias
+tardes noches hola taxi calle carrera barrio donde cuanto cual como estoy voy pago efectivo soy somos me tengo esta
+este esa su te le ya mas muy bien porfa manda
+""")
 _SHARED = frozenset({"me", "taxi", "no"})
 _LETTERS = re.compile(r"[a-z']+")
 

@@ -5,6 +5,8 @@ from typing import Literal, NamedTuple
 
 from rapidfuzz.distance import OSA
 
+from app.taxi.text import word_set
+
 PaymentMethod = Literal["efectivo", "nequi", "daviplata", "tarjeta"]
 
 # What it is called -> what it is. A weak word is also a common word of another kind («plata», «visa»): it counts after a
@@ -50,38 +52,10 @@ _FUZZY: tuple[tuple[str, PaymentMethod | str], ...] = (
     ("nequi", "nequi"), ("efectivo", "efectivo"), ("daviplata", "daviplata"), ("tarjeta", "tarjeta"),
     ("datafono", "tarjeta"), ("mastercard", "tarjeta"), ("transferencia", "transferencia"),
 )  # fmt: skip
-_LOOKALIKES = frozenset(
-    [
-        "electivo",
-        "afectivo",
-        "defectivo",
-        "selectivo",
-        "efecto",
-        "efectos",
-        "transparencia",
-        "preferencia",
-        "telefono",
-        "negui",
-        "neque",
-        "nequen",
-        "equi",
-        "que",
-        "quien",
-        "aqui",
-        "carpeta",
-        "carreta",
-        "careta",
-        "maqueta",
-        "etiqueta",
-        "chaqueta",
-        "barqueta",
-        "tarea",
-        "tarjetero",
-        "colectivo",
-        "objetivo",
-        "directivo",
-    ]
-)
+_LOOKALIKES = word_set("""
+electivo afectivo defectivo selectivo efecto efectos transparencia preferencia telefono negui neque nequen equi que
+quien aqui carpeta carreta careta maqueta etiqueta chaqueta barqueta tarea tarjetero colectivo objetivo directivo
+""")
 
 _ANY = "|".join(
     f"(?P<{kind}{index}>{pattern})"
@@ -95,7 +69,9 @@ _BEFORE_WEAK = re.compile(
     r"(?:\b(?:pag\w+|cancel\w+|con|en|por|pura|solo|tarjeta|mejor|efectivo|una?|la|mi|de)\W{1,3})$"
 )
 _WEAK_ALONE_WORDS = 3
-_PLACE = re.compile(r"\b(?:barrio|calle|carrera|avenida|edificio|conjunto|centro|residencias?|almacen|urbanizacion|torres?)\b")
+_PLACE = re.compile(
+    r"\b(?:barrio|calle|carrera|avenida|edificio|conjunto|centro|residencias?|almacen|urbanizacion|torres?)\b"
+)
 _PAYS = re.compile(r"\b(?:pag\w+|cancel\w+|efectivo|cobr\w+|tarjeta)\b")
 
 # Negation before a mention: nothing but small words stands between.

@@ -39,3 +39,13 @@ def compose(text: str) -> str:
 def blank(text: str, start: int, end: int) -> str:
     """Return ``text`` with the characters of a span replaced by spaces, and exactly as long."""
     return text[:start] + " " * (end - start) + text[end:]
+
+
+def words(table: str) -> tuple[str, ...]:
+    """Return the words of a table that is written as running text."""
+    return tuple(table.split())
+
+
+def word_set(table: str) -> frozenset[str]:
+    """Return the words of a table whose order says nothing."""
+    return frozenset(table.split())

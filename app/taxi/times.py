@@ -4,40 +4,15 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-_UNITS = [
-    "cero",
-    "un",
-    "dos",
-    "tres",
-    "cuatro",
-    "cinco",
-    "seis",
-    "siete",
-    "ocho",
-    "nueve",
-    "diez",
-    "once",
-    "doce",
-    "trece",
-    "catorce",
-    "quince",
-    "dieciseis",
-    "diecisiete",
-    "dieciocho",
-    "diecinueve",
-    "veinte",
-]
-_TWENTIES = [
-    "veintiun",
-    "veintidos",
-    "veintitres",
-    "veinticuatro",
-    "veinticinco",
-    "veintiseis",
-    "veintisiete",
-    "veintiocho",
-    "veintinueve",
-]
+from app.taxi.text import words
+
+_UNITS = words("""
+cero un dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciseis diecisiete dieciocho
+diecinueve veinte
+""")
+_TWENTIES = words("""
+veintiun veintidos veintitres veinticuatro veinticinco veintiseis veintisiete veintiocho veintinueve
+""")
 _TENS = {"treinta": 30, "cuarenta": 40, "cincuenta": 50, "sesenta": 60, "setenta": 70, "ochenta": 80, "noventa": 90}
 
 NUMBERS: dict[str, int] = {
@@ -64,7 +39,7 @@ NUMBER = (
 
 def number(words: str) -> int:
     """Return the value of what `NUMBER` matched."""
-    return int(words) if words.isdigit() else sum(NUMBERS[word] for word in words.split() if word != "y")
+    return int(words) if words.isdecimal() else sum(NUMBERS[word] for word in words.split() if word != "y")
 
 
 class TimeReading(NamedTuple):
@@ -90,8 +65,8 @@ _CLOCK_WITH_PART = re.compile(
     rf" (?P<spoken>treinta|quince|cuarenta y cinco|30|15|45))? ?{_PART}"
 )
 _CLOCK_TO = re.compile(
-    rf"\b(?:(?:a|faltando|faltan|un|al) ){{0,2}}(?P<less>cuarto|"
-    rf"{NUMBER}) para las? (?P<hour>{NUMBER})(?:\W{{1,2}}{_PART})?"
+    rf"\b(?:(?:a|faltando|faltan|un|al) ){{0,2}}(?P<less>cuarto|5|10|15|20|25|cinco|diez|"
+    rf"quince|veinte|veinticinco) para las? (?P<hour>{NUMBER})(?! ave\b)(?:\W{{1,2}}{_PART})?"
 )
 _CLOCK_DIGITS = re.compile(r"(?<![\d#:.-])(?P<hour>[01]?\d|2[0-3]):(?P<digits>[0-5]\d)\b(?! ?[-#])")
 _NOON = re.compile(r"\b(?:al|a|de) (?P<noon>medio ?dia)\b|\b(?:a|a la|de) (?P<midnight>media ?noche)\b")
@@ -115,20 +90,9 @@ _WEEKDAYS = {
     "lunes": "lunes", "martes": "martes", "miercoles": "miércoles", "jueves": "jueves", "viernes": "viernes",
     "sabado": "sábado", "domingo": "domingo",
 }  # fmt: skip
-_MONTHS = [
-    "enero",
-    "febrero",
-    "marzo",
-    "abril",
-    "mayo",
-    "junio",
-    "julio",
-    "agosto",
-    "septiembre",
-    "octubre",
-    "noviembre",
-    "diciembre",
-]
+_MONTHS = words("""
+enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre
+""")
 _NAMED_AFTER_DATES = frozenset(
     {(20, "julio"), (7, "agosto"), (7, "abril"), (1, "mayo"), (12, "octubre"), (13, "mayo"), (16, "julio")}
 )

@@ -1,9 +1,9 @@
 """What every event log promises, and what the one on a file promises beyond that."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +20,7 @@ from app.models.events import AgentChunk, Position, Record, ThreadEvent, ToolCal
 from app.stores.base import EventLog, LogReader
 from app.stores.sql.database import Database
 from app.stores.sql.limits import LogLimits
-from tests.contract.conftest import DAY_MS, SMALL, Clock, Limits, Logs, MemoryLogs, SqlLogs
+from tests.contract.conftest import DAY_MS, SMALL, Limits, Logs, MemoryLogs, SqlLogs
 
 pytestmark = pytest.mark.contract
 
@@ -93,7 +93,9 @@ class TestEveryLog:
     async def test_events_come_back_as_they_were(self, logs: Logs, log: EventLog) -> None:
         args = {"address": "Cra 51B #79-40 «¡ñ!» 🚕", "n": [1, 2.5, None, {"deep": True}]}
         events: list[ThreadEvent] = [
-            ToolCall(ts=1, thread_id=T, turn_id="t", toolCallId="c", name="ValidateAddress", args=args, agent="OPERADOR"),
+            ToolCall(
+                ts=1, thread_id=T, turn_id="t", toolCallId="c", name="ValidateAddress", args=args, agent="OPERADOR"
+            ),
             ToolResult(ts=2, thread_id=T, turn_id="t", toolCallId="c", name="ValidateAddress", result={"ok": 1}),
             ToolResult(ts=3, thread_id=T, turn_id="t", toolCallId="c", name="ValidateAddress", result="a\x00b\n"),
             end(),
@@ -154,7 +156,9 @@ class TestEveryLog:
             await log.append(T, chunks(1, 2))
             assert texts(await read_until(reader, 2)) == ["1", "2"]
 
-    @pytest.mark.parametrize(("after_seq", "other_epoch"), [(1, True), (0, True), (3, False), (10**30, False), (-1, False)])
+    @pytest.mark.parametrize(
+        ("after_seq", "other_epoch"), [(1, True), (0, True), (3, False), (10**30, False), (-1, False)]
+    )
     async def test_a_position_that_is_not_the_logs_is_not_recovered(
         self, log: EventLog, after_seq: int, other_epoch: bool
     ) -> None:
@@ -240,12 +244,6 @@ class TestEveryLog:
             seq = (await log.position(T)).seq
             assert seq == (1 if numbers(records) == [1] else 0)
             await log.forget(T)
-
-    async def test_readers_opened_at_any_time_see_exactly_what_follows_their_position(self, logs: Logs) -> None:
-        for seed in range(15):
-            thread = f"thread-{seed}"
-            async with logs.open() as log:
-                await _random_schedule(log, thread, random.Random(seed))
 
 
 class TestRetention:
@@ -424,7 +422,9 @@ class TestOnAFile:
         async with sql_logs.open() as log:
             assert texts(await read_after(log, 0)) == ["0", "1", "2", "3"]
 
-    async def test_a_full_backlog_refuses_all_but_the_end_of_a_turn(self, sql_logs: SqlLogs, commits: "Commits") -> None:
+    async def test_a_full_backlog_refuses_all_but_the_end_of_a_turn(
+        self, sql_logs: SqlLogs, commits: "Commits"
+    ) -> None:
         sql_logs.bounds = LogLimits(backlog=3)
         async with sql_logs.open() as log:
             await log.position(T)
@@ -472,10 +472,10 @@ class TestOnAFile:
                 with anyio.CancelScope() as scope:
                     async with anyio.create_task_group() as tasks:
                         tasks.start_soon(_append_durably, log, f"scope {steps}")
-                        await _yield(steps)
+                        await _yield(steps * 15)
                         scope.cancel()
                 task = asyncio.create_task(_append_durably(log, f"task {steps}"))
-                await _yield(steps)
+                await _yield(steps * 15)
                 task.cancel()
                 await asyncio.wait([task])
                 after = (await log.position(T)).seq
@@ -573,29 +573,66 @@ async def _yield(steps: int) -> None:
         await asyncio.sleep(0)
 
 
-async def _random_schedule(log: EventLog, thread: str, rng: random.Random) -> None:
-    """Append at random while readers come and go; each must see exactly what follows its position."""
-    appended: list[Record] = []
-    done = 120
+@dataclass(frozen=True)
+class Append:
+    """A step of a writer: let others go first, then append ``size`` events."""
 
-    async def write(share: int) -> None:
-        for _ in range(share):
-            events = chunks(*(rng.random() for _ in range(rng.randint(1, 4))))
-            appended.extend(await log.append(thread, events, durable=rng.random() < 0.2))
-            await _yield(rng.randint(0, 3))
-        del events
+    pause: int
+    size: int
+    durable: bool
 
-    async def read() -> tuple[int, list[Record]]:
-        await _yield(rng.randint(0, 60))
-        newest = (await log.position(thread)).seq
-        after_seq = rng.randint(0, newest)
-        async with log.open(thread, after_seq=after_seq) as reader:
+
+@dataclass(frozen=True)
+class Read:
+    """A reader: when it comes, where it begins (as a share of what there is), how slow it is."""
+
+    delay: int
+    share: float
+    dawdle: int
+
+
+steps = st.integers(0, 40)
+writers = st.lists(st.lists(st.builds(Append, steps, st.integers(1, 5), st.booleans()), max_size=12), max_size=3)
+readers = st.lists(st.builds(Read, steps, st.floats(0, 1), st.integers(0, 5)), min_size=1, max_size=5)
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite", "sqlite-small"])
+@settings(max_examples=40, deadline=None)
+@given(plans=writers, readers=readers)
+def test_readers_see_exactly_what_follows_their_position_whatever_the_schedule(
+    kind: str, plans: list[list[Append]], readers: list[Read]
+) -> None:
+    async def run(folder: str) -> None:
+        bounds = SMALL if kind == "sqlite-small" else LogLimits(write_every=0)
+        logs = MemoryLogs() if kind == "memory" else SqlLogs(Path(folder) / "log.db", bounds)
+        async with logs.open() as log:
+            await _follow(log, plans, readers)
+
+    with TemporaryDirectory() as folder:
+        asyncio.run(run(folder))
+
+
+async def _follow(log: EventLog, plans: list[list[Append]], readers: list[Read]) -> None:
+    appended: dict[int, Record] = {}
+    total = sum(step.size for plan in plans for step in plan)
+
+    async def write(plan: list[Append]) -> None:
+        for step in plan:
+            await _yield(step.pause)
+            records = await log.append(T, [chunk() for _ in range(step.size)], durable=step.durable)
+            appended.update((record.seq, record) for record in records)
+
+    async def read(reading: Read) -> tuple[int, list[Record]]:
+        await _yield(reading.delay)
+        after_seq = int(reading.share * (await log.position(T)).seq)
+        seen: list[Record] = []
+        async with log.open(T, after_seq=after_seq) as reader:
             assert reader.recovered
-            seen: list[Record] = []
-            while not seen or seen[-1].seq < total:
+            while after_seq + len(seen) < total:
                 seen.extend(await reader.read())
-                await _yield(rng.randint(0, 5))
+                await _yield(reading.dawdle)
         return after_seq, seen
 
-    total = 0
-    del done, total
+    _, *seen = await asyncio.gather(asyncio.gather(*map(write, plans)), *map(read, readers))
+    for after_seq, records in seen:
+        assert records == [appended[seq] for seq in range(after_seq + 1, total + 1)]

@@ -100,9 +100,7 @@ class TestBookings:
         assert changed == booking().model_copy(update={"status": "cancelled"})
         assert await bookings.get("booking-1") == changed
 
-    async def test_a_status_stays_where_the_present_one_does_not_allow_the_change(
-        self, bookings: BookingStore
-    ) -> None:
+    async def test_a_status_stays_where_the_present_one_does_not_allow_the_change(self, bookings: BookingStore) -> None:
         await bookings.create(booking())
         assert await bookings.change_status("booking-1", "completed", allowed_from=frozenset({"arrived"})) is None
         assert await bookings.change_status("booking-1", "completed", allowed_from=frozenset()) is None
@@ -138,9 +136,7 @@ class TestConversations:
         owners = []
         for number, user in enumerate([None, "ana", "luis", None]):
             client = None if user is None else f"client of {user}"
-            await conversations.begin_turn(
-                turn(number), message(number), conversation(user_id=user, client_id=client)
-            )
+            await conversations.begin_turn(turn(number), message(number), conversation(user_id=user, client_id=client))
             found = await conversations.get("thread")
             assert found is not None
             owners.append((found.user_id, found.client_id))
@@ -267,10 +263,14 @@ class TestDatabase:
 
     async def test_an_error_rolls_the_transaction_back_and_the_next_one_works(self, database: Database) -> None:
         row = {"booking_id": "b", "request_key": "k", "thread_id": "t", "status": "accepted", "document": "{}"}
-        with pytest.raises(ZeroDivisionError):
+
+        async def fail() -> None:
             async with database.write() as connection:
-                await insert_new(connection, booking_table, [row], keys=["request_key"])
+                await insert_new(connection, booking_table, [row], keys=("request_key",))
                 raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await fail()
         with pytest.raises(StoreError):
             async with database.write() as connection:
                 await connection.execute(booking_table.insert(), row | {"status": None})
@@ -303,7 +303,7 @@ class TestDatabase:
                     turn(number, thread_id=thread), message(thread_id=thread), conversation(thread_id=thread)
                 )
             )
-            for _ in range(number):
+            for _ in range(15 * number):
                 await asyncio.sleep(0)
             task.cancel()
             await asyncio.wait([task])
@@ -317,7 +317,7 @@ class TestDatabase:
             with anyio.CancelScope() as scope:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(store.create, booking(number))
-                    for _ in range(number):
+                    for _ in range(15 * number):
                         await asyncio.sleep(0)
                     scope.cancel()
         await store.create(booking(99))

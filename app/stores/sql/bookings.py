@@ -29,7 +29,7 @@ class SqlBookingStore:
         row = {name: getattr(booking, name) for name in _IN_ROW}
         row["document"] = booking.model_dump_json(exclude=_IN_ROW)
         async with self._database.write() as connection:
-            await insert_new(connection, bookings, [row], keys=["request_key"])
+            await insert_new(connection, bookings, [row], keys=("request_key",))
             found = await connection.execute(_select().where(bookings.c.request_key == booking.request_key))
             return _booking(found.one())
 

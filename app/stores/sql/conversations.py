@@ -35,9 +35,9 @@ class SqlConversationStore:
             )
         )
         async with self._database.write() as connection:
-            await insert_new(connection, conversations, [conversation.model_dump()], keys=["thread_id"])
+            await insert_new(connection, conversations, [conversation.model_dump()], keys=("thread_id",))
             await connection.execute(meet)
-            await insert_new(connection, turns, [turn.model_dump()], keys=["turn_id"])
+            await insert_new(connection, turns, [turn.model_dump()], keys=("turn_id",))
             await _add_messages(connection, turn.thread_id, [message])
 
     async def end_turn(self, turn_id: str, status: TurnStatus, ended_at: int, messages: Sequence[Message]) -> None:
@@ -91,4 +91,4 @@ class SqlConversationStore:
 
 async def _add_messages(connection: AsyncConnection, thread_id: str, new: Sequence[Message]) -> None:
     rows = [{"thread_id": thread_id, "id": message.id, "document": message.model_dump_json()} for message in new]
-    await insert_new(connection, messages, rows, keys=["thread_id", "id"])
+    await insert_new(connection, messages, rows, keys=("thread_id", "id"))

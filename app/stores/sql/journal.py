@@ -84,7 +84,7 @@ class Journal:
             left = (await connection.execute(select(journal.c.life, journal.c.is_open))).one_or_none()
             life = 1 if left is None else left.life + int(left.is_open)
             row = {"id": 1, "life": life, "is_open": True}
-            await insert_or_update(connection, journal, [row], keys=["id"], update=["life", "is_open"])
+            await insert_or_update(connection, journal, [row], keys=("id",), update=("life", "is_open"))
         self._life = life
 
     async def close(self) -> None:
@@ -110,7 +110,7 @@ class Journal:
         """Write events. What is there under the same number is replaced, so that it can be repeated."""
         # first_seq is set once: from then on it is for ``delete_until`` to move.
         heads = [self._head(thread.thread_id, thread.newest, thread.first_seq) for thread in batch]
-        await insert_or_update(connection, threads, heads, keys=["thread_id"], update=["epoch", "last_seq", "life"])
+        await insert_or_update(connection, threads, heads, keys=("thread_id",), update=("epoch", "last_seq", "life"))
         for thread in batch:
             if thread.cut:
                 after = (events.c.thread_id == thread.thread_id) & (events.c.seq > thread.newest.seq)
@@ -120,7 +120,7 @@ class Journal:
             for thread in batch
             for row in thread.rows
         ]
-        await insert_or_update(connection, events, rows, keys=["thread_id", "seq"], update=["ts", "type", "payload"])
+        await insert_or_update(connection, events, rows, keys=("thread_id", "seq"), update=("ts", "type", "payload"))
 
     async def read(self, thread_id: str, *, after_seq: int, until_seq: int, limit: int) -> list[Record]:
         """Return at most ``limit`` records after ``after_seq`` and not after ``until_seq``, oldest first."""
@@ -138,7 +138,7 @@ class Journal:
         """Delete the events of a thread, and store the position from which it goes on."""
         await connection.execute(delete(events).where(events.c.thread_id == thread_id))
         head = self._head(thread_id, newest, newest.seq + 1)
-        await insert_or_update(connection, threads, [head], keys=["thread_id"], update=list(head))
+        await insert_or_update(connection, threads, [head], keys=("thread_id",), update=tuple(head))
 
     async def forget(self, connection: AsyncConnection, thread_id: str) -> None:
         """Delete everything about a thread."""

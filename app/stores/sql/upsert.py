@@ -1,6 +1,7 @@
 """Inserts that may meet a row: the one construct that every database spells for itself."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Table
@@ -8,24 +9,36 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 Rows = Sequence[dict[str, Any]]
+Names = tuple[str, ...]
+Insert = sqlite.Insert | postgresql.Insert
 
 
-async def insert_new(connection: AsyncConnection, table: Table, rows: Rows, *, keys: Sequence[str]) -> None:
+async def insert_new(connection: AsyncConnection, table: Table, rows: Rows, *, keys: Names) -> None:
     """Insert ``rows``; one whose ``keys`` are there already is left out."""
     if rows:
-        statement = _insert(connection, table).on_conflict_do_nothing(index_elements=keys)
-        await connection.execute(statement, rows)
+        await connection.execute(_insert_new(connection.dialect.name, table, keys), rows)
 
 
 async def insert_or_update(
-    connection: AsyncConnection, table: Table, rows: Rows, *, keys: Sequence[str], update: Sequence[str]
+    connection: AsyncConnection, table: Table, rows: Rows, *, keys: Names, update: Names
 ) -> None:
     """Insert ``rows``; one whose ``keys`` are there already sets the fields ``update`` of what is there."""
     if rows:
-        statement = _insert(connection, table)
-        given = {name: statement.excluded[name] for name in update}
-        await connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=given), rows)
+        await connection.execute(_insert_or_update(connection.dialect.name, table, keys, update), rows)
 
 
-def _insert(connection: AsyncConnection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+# Building these statements takes longer than running them; there is a handful of each.
+@lru_cache(maxsize=64)
+def _insert_new(dialect: str, table: Table, keys: Names) -> Insert:
+    return _insert(dialect, table).on_conflict_do_nothing(index_elements=keys)
+
+
+@lru_cache(maxsize=64)
+def _insert_or_update(dialect: str, table: Table, keys: Names, update: Names) -> Insert:
+    statement = _insert(dialect, table)
+    given = {name: statement.excluded[name] for name in update}
+    return statement.on_conflict_do_update(index_elements=keys, set_=given)
+
+
+def _insert(dialect: str, table: Table) -> Insert:
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)

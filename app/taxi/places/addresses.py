@@ -14,6 +14,7 @@ from app.taxi.places.candidates import Candidate, apply_correction, corrections,
 from app.taxi.places.complements import Complement, complements
 from app.taxi.places.gazetteer import Gazetteer, Match, Neighborhood, PlaceMatch
 from app.taxi.places.lexicon import words
+from app.taxi.places.meaning import Meaning
 from app.taxi.places.questions import ask_about, ask_city, ask_neighborhood, ask_place
 from app.taxi.places.spelling import repair
 from app.taxi.places.tokens import Token, tokenize
@@ -163,6 +164,9 @@ def _settle(candidates: Sequence[Candidate], gazetteer: Gazetteer) -> Sequence[C
 
     def reach(candidate: Candidate, margin: int) -> bool:
         address = candidate.meaning.address
+        for via in (address.street, address.cross):
+            if via is not None and via.letters and not gazetteer.has_street(f"{via.kind} {via.number}{via.letters}"):
+                return False
         if address.cross is None or not address.cross.number:
             return True
         street, cross = int(address.street.number), int(address.cross.number)
@@ -179,7 +183,10 @@ def _known_street(candidate: Candidate, gazetteer: Gazetteer) -> Candidate:
     known = [
         address
         for address in candidate.meaning.rivals
-        if any(via is not None and gazetteer.has_street(str(via)) for via in (address.street, address.cross))
+        if any(
+            via is not None and via.letters[1:].isdigit() and gazetteer.has_street(str(via))
+            for via in (address.street, address.cross)
+        )
     ]
     if len(known) != 1:
         return candidate
@@ -192,6 +199,9 @@ def _known_street(candidate: Candidate, gazetteer: Gazetteer) -> Candidate:
 def _replace(before: Candidate, after: Candidate) -> Candidate:
     """A corrected address; when only the street was said again, its cross street and plate are asked."""
     old, new = before.meaning.address, after.meaning.address
+    if new.cross is None and old.cross is not None and old.plate is None and new.street.kind == old.cross.kind:
+        corner = Meaning("corner", replace(old, cross=new.street, between=None), after=after.after)
+        return Candidate(corner, before.first, after.after)
     if after.complete or old.cross is None or new.cross is not None or after.meaning.choices:
         return after
     combined = write_address(replace(old, street=new.street))
@@ -360,8 +370,9 @@ def _of_place(places: Sequence[PlaceMatch], around: _Surroundings, gazetteer: Ga
     if len(names) > 1:
         return Reading("ambiguous", ask=ask_city(names), choices=names, missing=("street",), spans=spans, detail=detail)
     place = places[0].place
-    fitting = [barrio for barrio in around.barrios if barrio.city == place.city]
-    name, zone, _ = _one_barrio(fitting)
+    name, zone, city = _one_barrio(around.barrios)
+    if city != place.city:
+        name, zone = None, None  # the rider's other end of the ride, or not certain
     if place.neighborhood is not None:
         name, zone = place.neighborhood, gazetteer.zone_of(place.neighborhood, place.city)
     return Reading(

@@ -14,7 +14,9 @@ from app.taxi.places.vias import CORRIDORS, KINDS, KM_WORDS, Address, Via, cross
 
 _MAX_CANDIDATES: Final = 30
 _NOT_A_CORRIDOR_AFTER: Final = words("barrio clinica bella villas villa urbanizacion sector colegio parque edificio")
-_CORRECTIONS: Final = words("perdon digo corrijo perdone perdona equivoque disculpa disculpe rectifico")
+_CORRECTIONS: Final = words(
+    "sino mentira miento perdon digo corrijo perdone perdona equivoque disculpa disculpe rectifico"
+)
 _CORRECTION_PAIRS: Final = frozenset(
     {("mejor", "dicho"), ("quise", "decir"), ("no", "mejor"), ("no", "no"), ("no", "espere"), ("no", "espera"),
      ("o", "sea"), ("me", "equivoque"), ("no", "es"), ("es", "decir")}
@@ -180,46 +182,36 @@ def apply_correction(before: Candidate, tokens: Sequence[Token], mark: int) -> C
         mark: index after the word that takes it back.
 
     Returns:
-        The corrected address, with choices when it is not clear which number was meant; None when nothing follows.
+        The corrected address; None when no number follows.
     """
     items = _bare_after(tokens, mark)
     typed = any(item.typed or item.km for item in items)
     if not items or (typed and not (items[0].bare and len(items) > 1 and items[1].typed)):
         return None
     old = before.meaning.address
-    street = old.street
-    dashed = len(items) == 2 and "-" in items[1].links
-    if not dashed and (len(items) >= 3 or (len(items) == 2 and items[1].links & {"con", "#", "entre"}) or (
-        old.cross is None and not items[0].links
-    ) or (len(items) > 1 and items[1].typed)):  # fmt: skip
-        head = replace(items[0], via=replace(items[0].via, kind=street.kind), links=frozenset())
-        if street.kind is None or not street.number:
+    anchor = Item(old.street, 0, 0, 0)
+    if _says_street_again(items, old):
+        if not old.street.number:
             return None
-        return Candidate(interpret([head, *items[1:]]), before.first, items[-1].after)
-    anchor = Item(street, 0, 0, 0)
-    if len(items) == 2:
-        first = replace(items[0], links=frozenset({"#"}))
-        return Candidate(interpret([anchor, first, items[1]]), before.first, items[-1].after)
-    only = items[0]
-    crossed = replace(only.via, kind=cross_kind(street))
-    options: list[Address] = []
-    if old.plate is not None and only.digits_only and not only.links:
-        options = [replace(old, plate=only.raw), replace(old, cross=crossed)]
-    elif only.links or old.plate is None:
-        corner = replace(old, cross=crossed, between=None)
-        options = (
-            [corner]
-            if only.links and old.plate is None
-            else [corner, replace(old, street=replace(only.via, kind=street.kind))]
-        )
-        if old.plate is not None:
-            options = [corner]
-    if not options:
-        return None
-    outcome = before.meaning.outcome if len(options) == 1 else "ambiguous"
-    choices = tuple(write_address(option) for option in options) if len(options) > 1 else ()
-    meaning = Meaning(outcome, options[0], before.meaning.missing if len(options) == 1 else ("plate",), choices)
-    return Candidate(meaning, before.first, only.after)
+        head = replace(items[0], via=replace(items[0].via, kind=old.street.kind), links=frozenset())
+        meaning = interpret([head, *items[1:]])
+    elif len(items) == 2:
+        meaning = interpret([anchor, replace(items[0], links=frozenset({"#"})), items[1]])
+    elif old.plate is not None and items[0].digits_only and not items[0].links:
+        meaning = Meaning("address", replace(old, plate=items[0].raw))  # what was said last is taken back
+    else:
+        meaning = interpret([anchor, replace(items[0], links=items[0].links or frozenset({"con"}))])
+    return Candidate(meaning, before.first, items[-1].after)
+
+
+def _says_street_again(items: Sequence[Item], old: Address) -> bool:
+    """Whether bare numbers begin with the street itself ("no, 81 #20-15") and not with what crosses it ("43-35")."""
+    if len(items) == 1:
+        return old.cross is None and not items[0].links
+    if len(items) == 2 and "-" in items[1].links:
+        return False
+    crossing = items[1].typed or bool(items[1].links & {"con", "#", "entre"})
+    return len(items) > 2 or crossing or (old.cross is None and not items[0].links)
 
 
 def implicit(tokens: Sequence[Token]) -> Iterator[Candidate]:

@@ -139,7 +139,7 @@ class Gazetteer:
     ) -> None:  # fmt: skip
         """Index the data documents (see ``data/``)."""
         self._crossed = {int(carrera): (low, high) for carrera, (low, high) in grid["carreras"].items()}
-        self._lettered = frozenset(grid["lettered"])
+        self._lettered = frozenset(f"{kind} {ident}" for kind, idents in grid["lettered"].items() for ident in idents)
         known = _read_neighborhoods(neighborhoods)
         self.all_neighborhoods: tuple[Neighborhood, ...] = tuple(barrio for barrio, _ in known)
         self._bare_names = {barrio: _without_article(phrase_words(barrio.name)) for barrio in self.all_neighborhoods}
@@ -188,7 +188,7 @@ class Gazetteer:
         return reach is not None and reach[0] - margin <= calle <= reach[1] + margin
 
     def has_street(self, street: str) -> bool:
-        """Whether a street with a digit after its letter ("Carrera 42B1") is known to exist."""
+        """Whether a street with letters ("Carrera 42B1") was seen in the city's data."""
         return street in self._lettered
 
     def neighborhoods(self, text: str, *, city: str | None = None) -> list[Match]:
@@ -208,7 +208,7 @@ class Gazetteer:
         self, tokens: list[Token], *, city: str | None = None, masked: frozenset[int] = frozenset()
     ) -> list[Match]:
         """As ``neighborhoods``, on tokens, some of which already belong to something else."""
-        masked |= _masked_names(tokens)
+        masked |= _masked_names(tokens) | _masked_dates(tokens)
         hits = self._barrios.find(tokens, announcing=_ANNOUNCING, leading=_LEADING, masked=masked)
         if not hits:
             hits = self._alone(tokens, masked)
@@ -224,11 +224,13 @@ class Gazetteer:
     def _alone(self, tokens: list[Token], masked: frozenset[int]) -> list[Hit[Neighborhood]]:
         """A short text that is nothing but a misspelt name."""
         words = [i for i, token in enumerate(tokens) if token.kind in {"word", "number"}]
+        while words and tokens[words[0]].text in _LEADING:
+            del words[0]
         if not words or len(words) > 4 or masked or any(tokens[i].kind == "phone" for i in range(len(tokens))):
             return []
         if self._far.find(tokens, announcing=frozenset(), leading=_TOWARDS, masked=masked) or self.city_in(tokens):
             return []
-        hits = self._barrios.near(tokens, words[0])
+        hits = self._barrios.near(tokens, words[0], announced=False)
         return [hit for hit in hits if hit.after > words[-1]]
 
     @staticmethod
@@ -269,8 +271,9 @@ class Gazetteer:
 
     def city_in(self, tokens: list[Token], *, masked: frozenset[int] = frozenset()) -> Hit[str] | None:
         """As ``city``, on tokens, with the tokens it covers."""
+        barrio = frozenset(i for i in range(len(tokens) - 1) if tokens[i + 1].text == "2000")  # Soledad 2000
         hits = self._cities.find(
-            tokens, announcing=frozenset(), leading=_TOWARDS, masked=masked | _masked_names(tokens)
+            tokens, announcing=frozenset(), leading=_TOWARDS, masked=masked | barrio | _masked_names(tokens)
         )
         return hits[0] if hits else None
 
@@ -313,6 +316,18 @@ def _masked_names(tokens: list[Token]) -> frozenset[int]:
             if tokens[position].kind != "word" or tokens[position].text in _NAME_ENDS:
                 break
             masked.add(position)
+    return frozenset(masked)
+
+
+def _masked_dates(tokens: list[Token]) -> frozenset[int]:
+    """Positions of dates that are also names of barrios: "mañana 20 de julio", "el 7 de agosto"."""
+    masked: set[int] = set()
+    for index in range(1, len(tokens) - 2):
+        if tokens[index].kind != "number" or tokens[index + 1].text != "de":
+            continue
+        before, earlier = tokens[index - 1].text, tokens[index - 2].text if index > 1 else ""
+        if before in {"dia", "manana", "hoy", "fecha"} or (before == "el" and earlier in {"para", "", ","}):
+            masked.update((index, index + 1, index + 2))
     return frozenset(masked)
 
 

@@ -23,13 +23,13 @@ from app.taxi.places.vias import (
 UNIT_NOUNS: Final = words(
     "persona personas pasajero pasajeros maleta maletas minuto minutos min mins hora horas hrs am pm a.m mil "
     "peso pesos metro metros mt mts m cuadra cuadras nino ninos nina ninas adulto adultos mascota mascotas "
-    "perro perros perrito gato gatos taxi taxis carro carros bolsa bolsas caja cajas bulto bultos bicicleta "
-    "bicicletas amigos amigas somos puestos dia dias semanas anos veces vez lucas barras km kilometros "
+    "perro perros perrito gato gatos taxis carros bolsa bolsas caja cajas bulto bultos bicicleta "
+    "bicicletas amigos amigas puestos dia dias semanas anos veces vez lucas barras km kilometros "
     "segundos silla sillas millones cosas paquete paquetes pisos esquinas casas ocupantes viajeros morral "
     "morrales bebe bebes senoras senores hijos hijas equipajes"
 )
 """Nouns that make the number before them a count, not part of an address."""
-CORNER_WORDS: Final = words("con esquina esq cruce interseccion cruza cruzando x cn")
+CORNER_WORDS: Final = words("con esquina esq cruce interseccion cruza cruzando x cn with")
 DASH_WORDS: Final = frozenset(["guion", "raya", "menos", "placa"])
 FRONT_WORDS: Final = frozenset(["frente", "frebte", "freten", "enfrente"])
 BETWEEN_WORDS: Final = frozenset(["entre", "entrre", "ente"])
@@ -38,6 +38,7 @@ _PLACE_BEFORE_LETTER: Final = words(
     "sala puerta"
 )
 _MONTHS: Final = words("enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre")
+_MONEY: Final = words("mil peso pesos lucas barras millones")
 _MAX_STREET: Final = 250
 
 
@@ -189,7 +190,7 @@ def read_ident(
         if _is_number(tokens, after):
             token = tokens[after]
             value = token.text
-            if token.glued and not token.spoken and len(value) <= 2:
+            if token.glued and not token.spoken and len(value) <= 2 and (value[0] != "0" and int(value) <= 10):
                 letters, after = letters + value, after + 1
             elif _may_be_suffix(tokens, after):
                 choices = (after,)
@@ -306,6 +307,8 @@ def read_typed(tokens: Sequence[Token], index: int, *, glue: frozenset[int], rou
     ident = read_ident(tokens, after, glue=glue, after_route_word=route)
     if ident is None or int(ident[0].number) > _MAX_STREET or len(ident[3]) > 4:
         return None
+    if _is_number(tokens, after) and word_at(tokens, after + 1) in _MONEY:
+        return None  # "la carrera 20 mil" is a price
     if not _is_number(tokens, after) and kind not in {"Calle", "Carrera", "Avenida"}:
         return None
     via, after, choices, _ = ident

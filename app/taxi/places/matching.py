@@ -29,6 +29,8 @@ _COMMON: Final = words(
     "centros prada pradera lindo verde blanca rosas flores santo santa"
 )
 
+_SHORT_TEXT: Final = 40
+_CONTINUING: Final = frozenset({"comercial", "medico", "empresarial", "deportivo", "cultural"})
 _SHORT_FORMS: Final = {
     "vila": "villa", "biya": "villa", "viya": "villa", "billa": "villa", "sta": "santa", "sto": "santo",
     "cdad": "ciudad", "snta": "santa", "cdla": "ciudadela", "gral": "general",
@@ -144,6 +146,9 @@ class PhraseIndex(Generic[T]):
         for phrase in phrases:
             self._near.setdefault(" ".join(phrase.words), []).append(phrase)
         self._near_names = list(self._near)
+        self._plain_names = [
+            name for name, known in self._near.items() if any(phrase.cue != "strict" for phrase in known)
+        ]
 
     def find(
         self, tokens: Sequence[Token], *, announcing: frozenset[str], leading: frozenset[str], masked: frozenset[int]
@@ -199,7 +204,7 @@ class PhraseIndex(Generic[T]):
                 continue
             if any(word(position + i) != phrase.words[i] for i in range(len(phrase.words))):
                 continue
-            if not self._counts(tokens, position, after, phrase.cue, announcing, leading):
+            if not self._counts(tokens, position, after, phrase.cue, announcing, leading, masked):
                 continue
             said = " ".join(token.text for token in tokens[position:after])
             exact = said == " ".join(phrase.words)
@@ -210,7 +215,7 @@ class PhraseIndex(Generic[T]):
 
     def _counts(
         self, tokens: Sequence[Token], first: int, after: int, cue: str, announcing: frozenset[str],
-        leading: frozenset[str],
+        leading: frozenset[str], masked: frozenset[int],
     ) -> bool:  # fmt: skip
         """Whether the words around allow a name here."""
         before = _previous(tokens, first)
@@ -218,12 +223,25 @@ class PhraseIndex(Generic[T]):
             return True
         if self._blocked(tokens, first):
             return False
+        if _word(tokens, after) in _CONTINUING:
+            return False
         if not cue:
             return True
-        alone = not any(token.kind in {"word", "number"} for token in (*tokens[:first], *tokens[after:])) if (
-            first <= 3 and len(tokens) - after <= 3
-        ) else False  # fmt: skip
-        return alone or (cue == "soft" and before in leading)
+        if self._alone(tokens, first, after, leading | ARTICLES if cue == "soft" else frozenset(), masked):
+            return True
+        return cue == "soft" and (before in leading or before in {"al", "del"} or _fenced(tokens, first, after, masked))
+
+    @staticmethod
+    def _alone(
+        tokens: Sequence[Token], first: int, after: int, leading: frozenset[str], masked: frozenset[int]
+    ) -> bool:
+        """Whether nothing else is said but what is masked and the words of ``leading``."""
+        if len(tokens) > _SHORT_TEXT:
+            return False
+        return all(
+            i in masked or first <= i < after or token.kind == "sign" or token.text in leading
+            for i, token in enumerate(tokens)
+        )
 
     def _blocked(self, tokens: Sequence[Token], first: int) -> bool:
         index = first - 1
@@ -232,8 +250,15 @@ class PhraseIndex(Generic[T]):
                 index -= 1
         return _word(tokens, index) in self._blocked_before
 
-    def near(self, tokens: Sequence[Token], position: int) -> list[Hit[T]]:
-        """The name most like the one to four words at a token, when it is like enough."""
+    def near(self, tokens: Sequence[Token], position: int, *, announced: bool = True) -> list[Hit[T]]:
+        """Find the name most like the one to four words at a token, when it is like enough.
+
+        Args:
+            tokens: the text.
+            position: where the name begins.
+            announced: a word such as "barrio" stands before it, so names that are ordinary words count too.
+        """
+        names = self._near_names if announced else self._plain_names
         words: list[str] = []
         best: tuple[float, str, int] | None = None
         for index in range(position, min(position + 4, len(tokens))):
@@ -243,7 +268,7 @@ class PhraseIndex(Generic[T]):
             said = " ".join(words)
             if len(said) < _MIN_FUZZY:
                 continue
-            match = process.extractOne(said, self._near_names, scorer=fuzz.ratio, score_cutoff=_NEAR_CUTOFF)
+            match = process.extractOne(said, names, scorer=fuzz.ratio, score_cutoff=_NEAR_CUTOFF)
             if match is not None and (best is None or match[1] > best[0]):
                 best = (float(match[1]), match[0], index + 1)
         if best is None:
@@ -253,6 +278,12 @@ class PhraseIndex(Generic[T]):
 
 def _word(tokens: Sequence[Token], index: int) -> str:
     return tokens[index].text if 0 <= index < len(tokens) and tokens[index].kind == "word" else ""
+
+
+def _fenced(tokens: Sequence[Token], first: int, after: int, masked: frozenset[int]) -> bool:
+    """Whether a name stands between commas, the ends of the text or the address ("calle 63B # 22-45, Los Andes")."""
+    open_left = first == 0 or first - 1 in masked or tokens[first - 1].kind == "sign"
+    return open_left and (after >= len(tokens) or after in masked or tokens[after].kind == "sign")
 
 
 def _previous(tokens: Sequence[Token], position: int) -> str:

@@ -95,6 +95,28 @@ def _run_of_digits(items: Sequence[Item]) -> Item | None:
     return replace(items[0], via=via, raw=raw, end=items[-1].end, after=items[-1].after)
 
 
+def _whole_number(items: Sequence[Item]) -> Item | None:
+    """One number out of pieces: as it is, tens and unit, or digit by digit."""
+    if len(items) == 1:
+        return items[0]
+    merged = _merge(items[0], items[1]) if len(items) == 2 else None
+    return merged or _run_of_digits(items)
+
+
+def _whole_plate(items: Sequence[Item]) -> Item | None:
+    """A plate out of pieces; also hundreds said as a digit: "dos cincuenta y cuatro" is 254."""
+    whole = _whole_number(items)
+    if whole is not None or len(items) < 2:
+        return whole
+    rest = _whole_number(items[1:])
+    head = items[0]
+    if rest is None or not (head.spoken and head.digits_only and rest.digits_only) or len(head.raw) != 1:
+        return None
+    if head.raw == "0" or len(rest.raw) != 2 or rest.raw.startswith("0") or items[1].links:
+        return None
+    return replace(rest, raw=head.raw + rest.raw, via=replace(rest.via, number=head.raw + rest.raw))
+
+
 def _join_street(items: Sequence[Item]) -> list[Item] | None:
     """Merge street numbers said in pieces before "número" or a typed cross street: "setenta dos número" is 72."""
     cut = next((i for i, item in enumerate(items[1:], 1) if item.typed or item.links), len(items))
@@ -173,10 +195,11 @@ def _bare_numbers(street: Via, rest: Sequence[Item], front: bool) -> Meaning:
     ]  # fmt: skip
     if not readings:
         for cut in range(1, len(rest)):
-            left = [rest[0]] if cut == 1 else [joined for joined in [_run_of_digits(rest[:cut])] if joined]
-            right = [rest[cut]] if cut == len(rest) - 1 else [j for j in [_run_of_digits(rest[cut:])] if j]
-            if left and right and _is_generator(left[0].via) and _is_plate(right[0]):
-                readings.append([left[0], right[0]])
+            if rest[cut - 1].choices:
+                continue  # "42 b uno sesenta y uno": the digit after the letter is the letter's
+            generator, plate = _whole_number(rest[:cut]), _whole_plate(rest[cut:])
+            if generator and plate and _is_generator(generator.via) and _is_plate(plate):
+                readings.append([generator, plate])
     addresses = list(dict.fromkeys(_plate_address(street, pair[0].via, pair[1]) for pair in readings))
     if len(addresses) == 1:
         return Meaning("address", addresses[0], used=len(rest) + 1, front=front)
@@ -198,6 +221,12 @@ def _same_axis(one: Via, two: Via) -> bool:
 def _typed_cross(street: Via, rest: Sequence[Item], front: bool) -> Meaning:
     """A street followed by a typed street."""
     cross = rest[0].via
+    if len(rest) >= 2 and street.number and cross.name and cross_kind(cross) == cross_kind(street) is not None:
+        if rest[1].typed and rest[1].via.kind == cross_kind(street):
+            return replace(_typed_cross(street, rest[1:], front), used=3)
+        if rest[1].bare:  # "carrera 46, Olaya Herrera, con 72": the corridor's name repeats the street
+            numbers = _bare_numbers(street, rest[1:], front)
+            return replace(numbers, used=numbers.used + 1)
     if len(rest) >= 2 and rest[1].links & {"y"}:
         second = rest[1].via if rest[1].typed else _typed_as(rest[1].via, cross.kind if cross.number else None)
         if rest[1].typed or _is_generator(second):

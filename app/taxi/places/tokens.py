@@ -92,6 +92,8 @@ def tokenize(text: str) -> list[Token]:
     position = 0
     while position < len(raw):
         number = read_number(words, position) if raw[position].kind == "word" else None
+        if words[position] == "mil" and tokens and tokens[-1].kind == "number":
+            number = None  # "20 mil" is money, never a street
         if number is None:
             tokens.append(raw[position])
             position += 1

@@ -103,7 +103,7 @@ WEAK_KINDS: Final = words(
     "c k ll ca ka cara car calla cell tr ac ave aut cir via trans cale call pasaje circular variante"
 )  # fmt: skip
 """Spellings that are also other words: a street only if a number follows at once."""
-NUMBER_MARKS: Final = words("# no nro num numero nr n nums numeros numro nmero nunero")
+NUMBER_MARKS: Final = words("# no nro num numero nr n nums numeros numeral numro nmero nunero")
 BIS_WORDS: Final = frozenset({"bis"})
 QUADRANTS: Final[dict[str, str]] = {
     "sur": "Sur", "norte": "Norte", "este": "Este", "oeste": "Oeste", "occidente": "Oeste", "oriente": "Este",

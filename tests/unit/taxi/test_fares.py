@@ -154,4 +154,4 @@ def test_an_estimate_is_the_sum_of_its_lines_and_never_upside_down(
 
     assert found.low_cop == sum(cop for _, cop in found.lines)
     assert found.high_cop is None or found.high_cop >= found.low_cop
-    assert found.explanation and found.source and found.date
+    assert all((found.explanation, found.source, found.date))

@@ -661,7 +661,9 @@ class TestMerge:
         assert merged.notes == ("Pasajero lleva mascota", "Pasajero lleva equipaje")
 
     def test_what_is_taken_back_goes(self) -> None:
-        merged = merge(read_slots("llevo un perro y maletas, con parrilla"), read_slots("ya no llevo perro, sin parrilla"))
+        merged = merge(
+            read_slots("llevo un perro y maletas, con parrilla"), read_slots("ya no llevo perro, sin parrilla")
+        )
 
         assert merged.notes == ("Pasajero lleva equipaje",)
         assert merged.vehicle_features == ()
@@ -686,7 +688,9 @@ class TestMerge:
 
 
 SENTENCES = st.lists(
-    st.sampled_from([sentence for table in (PAYMENTS, FEATURES, NOTES, TIMES, DESTINATIONS) for sentence, _ in pairs(table)]),
+    st.sampled_from(
+        [sentence for table in (PAYMENTS, FEATURES, NOTES, TIMES, DESTINATIONS) for sentence, _ in pairs(table)]
+    ),
     min_size=1,
     max_size=3,
 ).map(", ".join)
@@ -727,7 +731,24 @@ def test_the_blanked_sentence_has_no_destination_left_and_keeps_every_other_posi
 
 @pytest.mark.parametrize(
     "unit",
-    ["1", "a ", "y ", "no ", "con ", "voy a ", "hasta ", "de x a y ", "soy ", "uno ", "para ", "a las 7 ", "perro ", "300 ", "\n", "en "],
+    [
+        "1",
+        "a ",
+        "y ",
+        "no ",
+        "con ",
+        "voy a ",
+        "hasta ",
+        "de x a y ",
+        "soy ",
+        "uno ",
+        "para ",
+        "a las 7 ",
+        "perro ",
+        "300 ",
+        "\n",
+        "en ",
+    ],
 )
 def test_a_flood_of_one_word_is_read(unit: str) -> None:
     text = (unit * 4000)[:4000]

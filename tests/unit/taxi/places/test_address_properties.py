@@ -1,5 +1,7 @@
 """Properties of the address parser over generated addresses and arbitrary text."""
 
+import sys
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -121,8 +123,9 @@ def test_the_spoken_and_the_written_form_are_read_alike(forms: tuple[str, str]) 
 
 
 SNIPPETS = st.sampled_from(
-    ["calle ", "cra ", "#", "-", " con ", "72", "43 b ", " no, ", "perdón ", "barrio ", "el prado ", "setenta y ", "km ", "\0",
-     "🚕", "entre ", " y ", "la ", "apto ", "a", "999999999999", ", ", "villa ", "soledad ", "ñ", "½", "٣", "frente a "]
+    ["calle ", "cra ", "#", "-", " con ", "72", "43 b ", " no, ", "perdón ", "barrio ", "el prado ", "setenta y ",
+     "km ", "\0", "🚕", "entre ", " y ", "la ", "apto ", "a", "999999999999", ", ", "villa ", "soledad ", "ñ", "½", "٣",
+     "frente a "]
 )  # fmt: skip
 
 
@@ -172,3 +175,33 @@ def test_digits_of_an_address_all_come_from_the_text(text: str) -> None:
 )
 def test_hostile_texts_of_the_longest_size_get_a_reading(text: str) -> None:
     assert parse_address(text, GAZETTEER).status
+
+
+def _calls(text: str) -> int:
+    """How many Python and C functions a parse calls: a measure of work without a clock."""
+    count = 0
+
+    def observe(frame: object, event: str, argument: object) -> None:
+        nonlocal count
+        count += event in {"call", "c_call"}
+
+    before = sys.getprofile()
+    sys.setprofile(observe)
+    try:
+        parse_address(text, GAZETTEER)
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "calle 72 ", "calle 7 #4-5, perdón, ", "1 con 2 y ", "villa ", "barrio vila carolna ", "no, ", "casa ", "a ",
+        "9", "# ", "frente al parque ", "el prado ", "uno b dos c ", "calel ", "soy ", "20 de julio ",
+        "km 3 ", "aeropuerto ",
+    ],
+)  # fmt: skip
+def test_work_grows_no_faster_than_the_text(piece: str) -> None:
+    half, whole = (piece * (4000 // len(piece)))[:2000], (piece * (4000 // len(piece)))[:4000]
+    assert _calls(whole) <= 2.3 * _calls(half) + 200
