@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import anyio
+import anyio.lowlevel
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
@@ -51,9 +52,7 @@ class FaultyConversations(MemoryConversationStore):
         await self._faults.strike()
         await super().begin_turn(turn, message, conversation)
 
-    async def end_turn(
-        self, turn_id: str, status: TurnStatus, ended_at: int, messages: Sequence[Message]
-    ) -> None:
+    async def end_turn(self, turn_id: str, status: TurnStatus, ended_at: int, messages: Sequence[Message]) -> None:
         await self._faults.strike()
         await super().end_turn(turn_id, status, ended_at, messages)
         self.ended[turn_id] = status
@@ -86,9 +85,7 @@ class WatchedLog(MemoryEventLog):
         self.unsaved: list[str] = []
         """Turns that claimed to be complete before they were saved."""
 
-    async def append(
-        self, thread_id: str, events: Sequence[ThreadEvent], *, durable: bool = False
-    ) -> Sequence[Record]:
+    async def append(self, thread_id: str, events: Sequence[ThreadEvent], *, durable: bool = False) -> Sequence[Record]:
         if durable:
             await self._faults.strike()
         for event in events:
@@ -117,7 +114,7 @@ class FaultyModel(FunctionChatModel):
         async for chunk in super()._astream(messages, stop, run_manager, **kwargs):
             fault = self.faults.get(self.chunks)
             self.chunks += 1
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
             if fault == "raise":
                 raise Broken
             if fault == "hang":

@@ -73,7 +73,10 @@ def _handler(handler: logging.Handler, shared: list[structlog.typing.Processor],
     renderer: list[structlog.typing.Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [
+            # Plain tracebacks: the pretty ones print local variables, which hold secrets and what people said.
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     )
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -13,6 +13,7 @@ import anyio.lowlevel
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.errors import LogTruncated, StoreError
@@ -20,6 +21,7 @@ from app.models.events import AgentChunk, Position, Record, ThreadEvent, ToolCal
 from app.stores.base import EventLog, LogReader
 from app.stores.sql.database import Database
 from app.stores.sql.limits import LogLimits
+from app.stores.sql.tables import events as event_table
 from tests.contract.conftest import DAY_MS, SMALL, Limits, Logs, MemoryLogs, SqlLogs
 
 pytestmark = pytest.mark.contract
@@ -384,6 +386,8 @@ class TestOnAFile:
             with pytest.raises(StoreError):
                 await log.append(T, chunks("not made", "not made"), durable=True)
             commits.fail = ""
+        async with Database(sql_logs.url) as database, database.read() as connection:
+            assert (await connection.execute(select(event_table.c.seq))).scalars().all() == [1]
         async with sql_logs.open() as log:
             assert await log.position(T) == before
             assert numbers(await log.append(T, chunks(2))) == [2]
@@ -495,6 +499,14 @@ class TestOnAFile:
                 await log.append(T, chunks(number))
             await log.flush()
             assert texts(await read_until(reader, 1200)) == [str(number) for number in range(1200)]
+
+    async def test_what_is_not_written_stays_in_memory_however_much_it_is(self, sql_logs: SqlLogs) -> None:
+        sql_logs.bounds = LogLimits(tail_events=3, batch=5, write_every=3600)
+        async with sql_logs.open() as log:
+            await log.append(T, chunks(*range(20)))
+            await log._writer._write_batch()
+            assert log._writer.backlog == 15
+            assert texts(await read_after(log, 0)) == [str(number) for number in range(20)]
 
     async def test_a_thread_that_left_memory_goes_on_where_it_was(self, sql_logs: SqlLogs) -> None:
         sql_logs.bounds = SMALL

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import anyio
+import anyio.lowlevel
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -57,7 +58,7 @@ store_faults = st.dictionaries(st.integers(0, 6), st.sampled_from(["raise", "han
 model_faults = st.dictionaries(st.integers(0, 60), st.sampled_from(["raise", "hang", "stop"]), max_size=2)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(steps, min_size=1, max_size=8), store_faults, store_faults, store_faults, model_faults)
 def test_every_turn_has_one_terminal_event_last_and_after_the_save(
     schedule: list[Step],
@@ -116,7 +117,7 @@ async def _play(desk: Desk, schedule: list[Step], submitted: list[str]) -> None:
 
         for step in schedule:
             for _ in range(step.pause):
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
             match step.what:
                 case "say":
                     try:

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import anyio
 from fastapi import APIRouter, Header, Path, Query
-from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
+from fastapi.responses import StreamingResponse
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from pydantic import AfterValidator, BaseModel
 
 from app.api.deps import Services, ServicesDep
@@ -24,6 +25,12 @@ ThreadPath = Annotated[
 ]
 STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 """Keep proxies from holding a stream back."""
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The events; `id` is their `seq`.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
 _RETRY_MS = 1000
 _PING_SECONDS = 15.0
 _MAX_SEQ = 2**63 - 1
@@ -56,14 +63,14 @@ def _seq(value: str | None) -> str | None:
     return value
 
 
-@router.get("/{thread_id:path}/events", response_class=EventSourceResponse)
+@router.get("/{thread_id:path}/events", response_class=StreamingResponse, responses=_STREAM)
 async def events(
     thread_id: ThreadPath,
     services: ServicesDep,
     after: Annotated[int | None, Query(ge=0, le=_MAX_SEQ)] = None,
     epoch: Annotated[str | None, Query(max_length=128)] = None,
     last_event_id: Annotated[str | None, Header(max_length=19), AfterValidator(_seq)] = None,
-) -> EventSourceResponse:
+) -> StreamingResponse:
     """Stream the thread's events after ``Last-Event-ID`` (else after ``after``), then live.
 
     Where the log no longer reaches back that far, the first event is a ``replay_start`` with
@@ -71,7 +78,8 @@ async def events(
     reconnects repeats the address it began with.
     """
     after_seq = int(last_event_id) if last_event_id is not None else after or 0
-    return EventSourceResponse(_stream(services, thread_id, after_seq, epoch), headers=STREAM_HEADERS)
+    stream = _stream(services, thread_id, after_seq, epoch)
+    return StreamingResponse(stream, media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
 async def _stream(services: Services, thread_id: str, after_seq: int, epoch: str | None) -> AsyncIterator[bytes]:

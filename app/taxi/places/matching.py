@@ -15,6 +15,7 @@ T = TypeVar("T")
 ARTICLES: Final = frozenset({"el", "la", "los", "las"})
 _MIN_FUZZY: Final = 5
 _NEAR_CUTOFF: Final = 82.0
+_ALONE_CUTOFF: Final = 88.0
 # Everyday words one slip away from a name; they are never taken for a misspelt name.
 _COMMON: Final = words(
     "plaza playa dentro entro grado pardo modulo montar centra center recibe villas calle carrera norte llegar "
@@ -98,7 +99,15 @@ def _deletions(word: str) -> Iterator[str]:
 class Speller:
     """Corrects single words to a vocabulary: same sound, or one slip of the finger."""
 
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, words: Sequence[str], *, shortest: int = _MIN_FUZZY + 1) -> None:
+        """Learn a vocabulary.
+
+        Args:
+            words: the right spellings.
+            shortest: shorter words are corrected only when they sound the same, because too many everyday words are
+                one slip away ("plata", "placa" and "plaza" from "playa").
+        """
+        self._shortest = shortest
         self._known = frozenset(words)
         self._by_sound: dict[str, str] = {}
         self._by_deletion: dict[str, list[str]] = {}
@@ -118,6 +127,8 @@ class Speller:
         same = self._by_sound.get(sound_key(word))
         if same is not None:
             return same
+        if len(word) < self._shortest:
+            return word
         found = {
             known
             for variant in _deletions(word)
@@ -259,6 +270,7 @@ class PhraseIndex(Generic[T]):
             announced: a word such as "barrio" stands before it, so names that are ordinary words count too.
         """
         names = self._near_names if announced else self._plain_names
+        cutoff = _NEAR_CUTOFF if announced else _ALONE_CUTOFF
         words: list[str] = []
         best: tuple[float, str, int] | None = None
         for index in range(position, min(position + 4, len(tokens))):
@@ -268,7 +280,7 @@ class PhraseIndex(Generic[T]):
             said = " ".join(words)
             if len(said) < _MIN_FUZZY:
                 continue
-            match = process.extractOne(said, names, scorer=fuzz.ratio, score_cutoff=_NEAR_CUTOFF)
+            match = process.extractOne(said, names, scorer=fuzz.ratio, score_cutoff=cutoff)
             if match is not None and (best is None or match[1] > best[0]):
                 best = (float(match[1]), match[0], index + 1)
         if best is None:

@@ -9,8 +9,13 @@ from app.taxi.places.matching import Speller
 from app.taxi.places.tokens import Token
 from app.taxi.places.vias import KINDS
 
-_BEFORE_NUMBERS: Final = Speller(["calle", "carrera", "avenida", "diagonal", "transversal", "numero", "kilometro"])
-_NAMES: Final = Speller(["circunvalar", "cordialidad", "murillo", "esquina", "frente", "carrera", "avenida"])
+_SHORTEST: Final = 5
+_BEFORE_NUMBERS: Final = Speller(
+    ["calle", "carrera", "avenida", "diagonal", "transversal", "numero", "kilometro"], shortest=_SHORTEST
+)
+_NAMES: Final = Speller(
+    ["circunvalar", "cordialidad", "murillo", "esquina", "frente", "carrera", "avenida"], shortest=_SHORTEST
+)
 _REAL_WORDS: Final = words("valle salle talle halle dalle falle callo calma calmo diagonales numeros frentes")
 
 

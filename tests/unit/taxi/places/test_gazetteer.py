@@ -44,6 +44,7 @@ def test_a_neighborhood_is_found_however_it_is_spelt(text: str, name: str) -> No
         "me llamo Carmen Prado", "soy Rosario", "Barranquilla, Colombia", "estoy abajo", "avenida Simón Bolívar",
         "edificio Miramar", "clínica La Victoria", "se fue la luz", "en el parque", "centro comercial", "voy ya",
         "por favor", "santa marta", "dentro de la plaza", "paz y amor", "necesito una carrera",
+        "dame la placa", "no tengo la plata", "en la plaza",
     ],
 )  # fmt: skip
 def test_ordinary_words_and_names_of_persons_are_no_neighborhood(text: str) -> None:
