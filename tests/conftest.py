@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from app.core.logging import configure_logging
+
 CATEGORIES = {"unit", "contract", "integration", "live"}
 
 os.environ["ANYIO_BACKEND"] = "asyncio"
@@ -17,6 +19,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if len(CATEGORIES & {marker.name for marker in item.iter_markers()}) != 1:
             raise pytest.UsageError(f"{item.nodeid} needs exactly one of the markers {sorted(CATEGORIES)}")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _quiet_logs() -> None:
+    """Logs are shown where a test fails, in plain words."""
+    configure_logging(level="WARNING", style="console", file=None, personal=True)
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,9 @@ from langchain_core.messages import (
     AIMessageChunk,
     AnyMessage,
     HumanMessage,
+    InvalidToolCall,
     SystemMessage,
+    ToolCall,
     ToolMessage,
 )
 from langchain_core.messages.ai import add_ai_message_chunks
@@ -229,10 +231,11 @@ async def _stream(
     if text := spoken.finish():
         await context.say(separator + text, agent.name)
     whole = add_ai_message_chunks(chunks[0], *chunks[1:])
+    tool_calls, invalid_tool_calls = read_calls(whole)
     message = AIMessage(
         spoken.said,
-        tool_calls=whole.tool_calls,
-        invalid_tool_calls=whole.invalid_tool_calls,
+        tool_calls=tool_calls,
+        invalid_tool_calls=invalid_tool_calls,
         additional_kwargs={key: value for key, value in whole.additional_kwargs.items() if key != "tool_calls"},
         response_metadata={"agent": agent.name},
         id=f"{context.said.turn_id}:{context.steps}",
@@ -244,6 +247,30 @@ async def _stream(
         await context.say(separator + fallback, agent.name)
         message.content = fallback
     return message
+
+
+def read_calls(message: AIMessageChunk) -> tuple[list[ToolCall], list[InvalidToolCall]]:
+    """Return the calls of a streamed message, those whose arguments are a JSON object and those that are not.
+
+    LangChain completes arguments that were cut («Calle 7» of «Calle 72»); a taxi must not be sent there.
+    """
+    if not message.tool_call_chunks:
+        return message.tool_calls, message.invalid_tool_calls
+    readable: list[ToolCall] = []
+    unreadable: list[InvalidToolCall] = []
+    for chunk in message.tool_call_chunks:
+        name, given, call_id = chunk["name"] or "", chunk["args"] or "", chunk["id"]
+        try:
+            args = json.loads(given or "{}")
+        except (ValueError, RecursionError):
+            args = None
+        if isinstance(args, dict):
+            readable.append(ToolCall(name=name, args=args, id=call_id, type="tool_call"))
+        else:
+            unreadable.append(
+                InvalidToolCall(name=name, args=given, id=call_id, error="not a JSON object", type="invalid_tool_call")
+            )
+    return readable, unreadable
 
 
 def system_prompt(agent: Agent, state: TaxiState, context: Context) -> str:

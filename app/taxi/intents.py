@@ -456,7 +456,8 @@ _EXCEPT: dict[Intent, str] = {
     Intent.GREETING: r"^\W*(?:que (?:hubo|mas) (?:con|de)\b)",
     Intent.WAIT: (
         r"\bsin esper|\bhag\w+ esper|\b(?:lo|los|te) espero\b|\besper(?:a|an|are|amos|e|en)(?: \w+)? en "
-        r"(?:recep|porter|la|el)\b|\b(?:la|una|en|de|lista de|sala de) espera\b|\bcuanto (?:espera|tiempo)|\bme espera\b|"
+        r"(?:recep|porter|la\b|el\b)|\b(?:la|una|en|de|lista de|sala de) espera\b|"
+        r"\bcuanto (?:espera|tiempo)|\bme espera\b|"
         r"\bque (?:me )?espere\b"
     ),
     Intent.GOODBYE: r"^\W*(?:hola\W+)?buen dia",

@@ -9,8 +9,8 @@ from app.taxi.text import word_set
 
 PaymentMethod = Literal["efectivo", "nequi", "daviplata", "tarjeta"]
 
-# What it is called -> what it is. A weak word is also a common word of another kind («plata», «visa»): it counts after a
-# word of paying or as nearly the whole sentence.
+# What it is called -> what it is. A weak word is also a common word of another kind («plata», «visa»): it counts
+# after a word of paying or as nearly the whole sentence.
 
 _ACCEPTED: tuple[tuple[str, PaymentMethod], ...] = (
     (r"davi ?-?plat[ao]s?|davip\w*|dav[iy]s?|dabi ?plata|david plata|da vi plata|dav[iy] ?plata", "daviplata"),

@@ -7,10 +7,9 @@ arguments, and ``run`` does the work on a ``Session``.
 from collections.abc import Awaitable
 from typing import Any, ClassVar, TypeVar
 
-import anyio
 from pydantic import BaseModel, Field
 
-from app.core.errors import StoreError
+from app.core.deadlines import store_deadline
 from app.models.booking import OPEN_STATUSES, Booking, Place
 from app.models.events import AgentName
 from app.taxi.context import Context
@@ -344,8 +343,5 @@ def _described(booking: Booking) -> dict[str, Any]:
 
 async def _within_deadline(session: Session, work: Awaitable[T]) -> T:
     """Await a store, but not for ever."""
-    try:
-        with anyio.fail_after(session.desk.store_timeout_seconds):
-            return await work
-    except TimeoutError as error:
-        raise StoreError("El almacenamiento no respondió a tiempo.") from error
+    with store_deadline(session.desk.store_timeout_seconds):
+        return await work

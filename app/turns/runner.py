@@ -5,8 +5,8 @@ said and then logs exactly one ``TurnEnd``, after which the lifecycle lets nothi
 """
 
 import math
-from collections.abc import AsyncIterable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncIterable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,8 +15,9 @@ import structlog
 from anyio import CancelScope, get_cancelled_exc_class
 
 from app.core.clock import NowMs
+from app.core.deadlines import store_deadline
 from app.core.errors import AgentError as AgentFailure
-from app.core.errors import AppError, StoreError, TurnTimeout, as_app_error
+from app.core.errors import AppError, TurnTimeout, as_app_error
 from app.models.conversation import Message, TurnInput
 from app.models.events import (
     AgentEnd,
@@ -292,17 +293,3 @@ class _Run:
         await self._log.append(self._said.thread_id, events, durable=durable)
         for event in events:
             self._note(event)
-
-
-@contextmanager
-def store_deadline(seconds: float) -> Iterator[None]:
-    """Bound a store's work, and make whatever goes wrong in it a ``StoreError``."""
-    try:
-        with anyio.fail_after(seconds):
-            yield
-    except AppError:
-        raise
-    except TimeoutError as error:
-        raise StoreError("El almacenamiento no respondió a tiempo.") from error
-    except Exception as error:
-        raise StoreError from error

@@ -426,6 +426,27 @@ class TestOnAFile:
         async with sql_logs.open() as log:
             assert texts(await read_after(log, 0)) == ["0", "1", "2", "3"]
 
+    async def test_rows_are_written_by_themselves_once_the_database_works_again(
+        self, sql_logs: SqlLogs, commits: "Commits"
+    ) -> None:
+        async with sql_logs.open() as log:
+            await log.position(T)
+            commits.fail = "before"
+            await log.append(T, chunks(1, 2))
+            await commits.failed.wait()
+            commits.fail = ""
+            while log._writer.backlog:
+                await anyio.lowlevel.checkpoint()
+
+    async def test_what_is_renewed_or_forgotten_is_no_longer_owed(self, sql_logs: SqlLogs) -> None:
+        sql_logs.bounds = LogLimits(write_every=3600)
+        async with sql_logs.open() as log:
+            for discard in (log.renew, log.forget):
+                await log.append(T, chunks(1, 2, 3))
+                await discard(T)
+                assert log._writer.backlog == 0
+                assert log._writer.is_done
+
     async def test_a_full_backlog_refuses_all_but_the_end_of_a_turn(
         self, sql_logs: SqlLogs, commits: "Commits"
     ) -> None:

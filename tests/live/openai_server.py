@@ -207,14 +207,15 @@ class Answer:
 
 
 class ScriptedModel:
-    """A model server that gives the answers it was told to, in order, and keeps every request."""
+    """A model server that answers what a rider says as it was told to, and keeps every request."""
 
     def __init__(self) -> None:
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}/v1"
-        self.requests: list[Json] = []
         self.problems: list[str] = []
-        self._answers: deque[Answer] = deque()
+        """Why requests were refused."""
+        self._requests: dict[str, list[Json]] = {}
+        self._answers: dict[str, deque[Answer]] = {}
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -226,17 +227,15 @@ class ScriptedModel:
         assert self._server is not None
         self._server.close()
         await self._server.wait_closed()
-        self._server = None
 
-    def will(self, *answers: Answer) -> None:
-        """Give these answers from now on, and forget what was asked before."""
-        self.requests.clear()
-        self._answers = deque(answers)
+    def when(self, said: str, *answers: Answer) -> None:
+        """Give these answers, one a request, while these are the rider's last words."""
+        self._answers[said] = deque(answers)
+        self._requests[said] = []
 
-    @property
-    def waiting(self) -> int:
-        """How many answers nobody has asked for."""
-        return len(self._answers)
+    def asked(self, said: str) -> list[Json]:
+        """Return the requests that came while these were the rider's last words."""
+        return self._requests[said]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -251,14 +250,16 @@ class ScriptedModel:
 
     def _judge(self, request: Json) -> Answer:
         """Keep the request and return its answer; refuse what a real server refuses."""
-        self.requests.append(request)
+        said = next(message["content"] for message in reversed(request["messages"]) if message["role"] == "user")
+        self._requests.setdefault(said, []).append(request)
         problems = problems_of(request["messages"])
-        if not self._answers:
-            problems.append("one request too many")
+        answers = self._answers.get(said)
+        if not answers:
+            problems.append(f"one request too many after «{said}»")
         self.problems += problems
-        if problems:
+        if problems or not answers:
             return Answer(status=400, body={"error": {"message": problems[0], "type": "invalid_request_error"}})
-        return self._answers.popleft()
+        return answers.popleft()
 
     async def _answer(self, answer: Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         kind = "text/event-stream" if answer.body is None else "application/json"

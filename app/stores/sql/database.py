@@ -61,6 +61,8 @@ class Database:
         Raises:
             StoreError: The database cannot be reached.
         """
+        with _store_errors():
+            await self._check_folder()
         try:
             async with self.write() as connection:
                 await connection.run_sync(metadata.create_all)
@@ -109,6 +111,15 @@ class Database:
         """Raise ``StoreError`` where the database cannot be reached."""
         async with self.read() as connection:
             await connection.execute(select(1))
+
+    async def _check_folder(self) -> None:
+        # SQLite's own words for it, "unable to open database file", do not say what is missing.
+        name = self._engine.url.database
+        if self._engine.dialect.name != "sqlite" or name is None or name.startswith("file:"):
+            return
+        folder = anyio.Path(name).parent
+        if not await folder.is_dir():
+            raise FileNotFoundError(f"no such folder: {folder}")
 
     @asynccontextmanager
     async def _connected(self, engine: AsyncEngine, deadline: float) -> AsyncIterator[AsyncConnection]:

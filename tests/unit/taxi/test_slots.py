@@ -705,6 +705,12 @@ def test_any_text_is_read(text: str) -> None:
     assert len(without_destination(text)) == len(text)
 
 
+@pytest.mark.parametrize("text", ["a las ² de la noche", "cel 300² 123", "somos ٤", "½ hora", "ﬁn", "İ", "a\u0301"])
+def test_what_only_looks_like_a_digit_or_a_letter_is_read(text: str) -> None:
+    assert isinstance(read_slots(text), Slots)
+    assert len(without_destination(text)) == len(text)
+
+
 @given(SENTENCES)
 def test_case_and_accents_do_not_matter(text: str) -> None:
     plain, loud = read_slots(fold(text)), read_slots(text.upper())

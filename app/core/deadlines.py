@@ -1,0 +1,22 @@
+"""Stores do not get for ever."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import anyio
+
+from app.core.errors import AppError, StoreError
+
+
+@contextmanager
+def store_deadline(seconds: float) -> Iterator[None]:
+    """Bound a store's work, and make whatever goes wrong in it a ``StoreError``."""
+    try:
+        with anyio.fail_after(seconds):
+            yield
+    except AppError:
+        raise
+    except TimeoutError as error:
+        raise StoreError("El almacenamiento no respondió a tiempo.") from error
+    except Exception as error:
+        raise StoreError from error
