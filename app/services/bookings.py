@@ -48,5 +48,5 @@ class BookingService:
         update = BookingUpdate(
             ts=self._now_ms(), thread_id=changed.thread_id, booking_id=booking_id, status=changed.status
         )
-        await self._log.append(changed.thread_id, [update], durable=True)
+        await self._log.append(changed.thread_id, [update])
         return changed

@@ -57,8 +57,12 @@ class ConversationStore(Protocol):
         """Store how a turn ended and the messages it made, as one step. Repeating it changes nothing."""
         ...
 
-    async def unfinished_turns(self) -> Sequence[TurnRecord]:
-        """Return the turns that are stored as running."""
+    async def close_turn(self, turn_id: str) -> None:
+        """Note that the turn's terminal event was logged: nothing is left to do for it."""
+        ...
+
+    async def unclosed_turns(self) -> Sequence[TurnRecord]:
+        """Return the turns that were not closed, oldest first."""
         ...
 
     async def get(self, thread_id: str) -> Conversation | None:

@@ -52,6 +52,7 @@ class MemoryConversationStore:
         self._conversations: dict[str, Conversation] = {}
         self._messages: dict[str, dict[str, Message]] = {}
         self._turns: dict[str, TurnRecord] = {}
+        self._closed: set[str] = set()
 
     async def begin_turn(self, turn: TurnRecord, message: Message, conversation: Conversation) -> None:
         """See ``ConversationStore``."""
@@ -76,9 +77,13 @@ class MemoryConversationStore:
         for message in messages:
             stored.setdefault(message.id, message)
 
-    async def unfinished_turns(self) -> Sequence[TurnRecord]:
+    async def close_turn(self, turn_id: str) -> None:
         """See ``ConversationStore``."""
-        return [turn for turn in self._turns.values() if turn.status == "running"]
+        self._closed.add(turn_id)
+
+    async def unclosed_turns(self) -> Sequence[TurnRecord]:
+        """See ``ConversationStore``."""
+        return [turn for turn in self._turns.values() if turn.turn_id not in self._closed]
 
     async def get(self, thread_id: str) -> Conversation | None:
         """See ``ConversationStore``."""

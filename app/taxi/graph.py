@@ -4,6 +4,7 @@ START -> listen -> (active agent) -> tools -> (active agent) -> ... -> END
 """
 
 import json
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -212,10 +213,12 @@ async def _stream(
     """
     chunks: list[AIMessageChunk] = []
     ended: str | None = None
+    named: dict[int, str] = {}
     spoken = SpokenText()
     separator = " " if context.has_spoken else ""
     try:
         async for chunk in model.astream(prompt):
+            _name_once(chunk, named)
             chunks.append(chunk)
             ended = chunk.response_metadata.get("finish_reason") or ended
             if text := spoken.feed(chunk.text):
@@ -224,7 +227,14 @@ async def _stream(
     except AppError:
         raise
     except Exception as error:
-        log.warning("model failed", stage=agent.name, kind=type(error).__name__, exc_info=error)
+        # Not its message: what a model server writes there may hold the key, or what was said.
+        log.warning(
+            "model failed",
+            stage=agent.name,
+            kind=type(error).__name__,
+            status=getattr(error, "status_code", None),
+            trace=traceback.format_tb(error.__traceback__, limit=-2),
+        )
         raise ModelError from error
     if ended is None or ended in _UNFINISHED:
         raise ModelIncomplete
@@ -249,10 +259,21 @@ async def _stream(
     return message
 
 
+def _name_once(chunk: AIMessageChunk, named: dict[int, str]) -> None:
+    """Drop the name of a call that has it already: some servers repeat it in every piece, and pieces are joined."""
+    for call in chunk.tool_call_chunks:
+        index, name = call["index"], call["name"]
+        if index is not None and name:
+            if named.get(index) == name:
+                call["name"] = None
+            named[index] = name
+
+
 def read_calls(message: AIMessageChunk) -> tuple[list[ToolCall], list[InvalidToolCall]]:
     """Return the calls of a streamed message, those whose arguments are a JSON object and those that are not.
 
     LangChain completes arguments that were cut («Calle 7» of «Calle 72»); a taxi must not be sent there.
+    They are not kept: some servers refuse a history whose arguments are no JSON.
     """
     if not message.tool_call_chunks:
         return message.tool_calls, message.invalid_tool_calls
@@ -268,7 +289,7 @@ def read_calls(message: AIMessageChunk) -> tuple[list[ToolCall], list[InvalidToo
             readable.append(ToolCall(name=name, args=args, id=call_id, type="tool_call"))
         else:
             unreadable.append(
-                InvalidToolCall(name=name, args=given, id=call_id, error="not a JSON object", type="invalid_tool_call")
+                InvalidToolCall(name=name, args="{}", id=call_id, error="not a JSON object", type="invalid_tool_call")
             )
     return readable, unreadable
 

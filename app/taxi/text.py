@@ -10,12 +10,14 @@ _MARKS: dict[str, str] = {
     "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "−": "-",
     "\t": " ", "\r": " ", "\v": " ", "\f": " ", "\0": " ", "\u00a0": " ", "\u2007": " ", "\u202f": " ",
     "\u200b": " ", "\u200c": " ", "\u200d": " ", "\u2060": " ", "\ufeff": " ",
-    "…": ".", "º": "o", "ª": "a",
+    "…": ".", "º": "°", "ª": "°",
 }  # fmt: skip
 
 
 def _fold_letter(letter: str) -> str:
     folded = unicodedata.normalize("NFKD", letter.lower())[:1].lower()
+    if folded.isdecimal() and not letter.isdecimal():
+        return letter  # «½» is no house number
     return folded if folded.isprintable() and folded else letter
 
 

@@ -17,7 +17,7 @@ from anyio import CancelScope, get_cancelled_exc_class
 from app.core.clock import NowMs
 from app.core.deadlines import store_deadline
 from app.core.errors import AgentError as AgentFailure
-from app.core.errors import AppError, TurnTimeout, as_app_error
+from app.core.errors import AppError, StoreError, TurnTimeout, as_app_error
 from app.models.conversation import Message, TurnInput
 from app.models.events import (
     AgentEnd,
@@ -161,20 +161,26 @@ class TurnRunner:
                 await run.finish(outcome, failure)
 
     async def close_unfinished(self) -> int:
-        """Give every turn that a dead process left running its terminal event.
+        """Give every turn that a dead process left behind its terminal event.
+
+        What the log has of the turn is taken up where it stops. A turn that was saved ends as it was
+        saved, any other one has failed.
 
         Returns:
             How many there were.
         """
-        unfinished = await self._conversations.unfinished_turns()
-        for record in unfinished:
+        unclosed = await self._conversations.unclosed_turns()
+        for record in unclosed:
             said = TurnInput(
                 thread_id=record.thread_id, turn_id=record.turn_id, text=record.text, received_at=record.started_at
             )
-            await self._log.renew(record.thread_id)
-            lost = AgentFailure("El proceso que respondía se detuvo.", code="worker_lost")
-            await _Run(self, said, self.gate()).finish("failed", lost)
-        return len(unfinished)
+            run = _Run(self, said, self.gate())
+            await run.take_up()
+            if record.status == "running":
+                await run.finish("failed", AgentFailure("El proceso que respondía se detuvo.", code="worker_lost"))
+            else:
+                await run.finish(record.status, None)
+        return len(unclosed)
 
 
 class _Run:
@@ -191,6 +197,18 @@ class _Run:
         self._lifecycle = Lifecycle()
         self._story = Turn(said)
         self._observers = [make(said) for make in runner._observers]
+
+    async def take_up(self) -> None:
+        """Learn from the log what was said before the process died."""
+        with store_deadline(self._limits.store):
+            async with self._log.open(self._said.thread_id, after_seq=0) as reader:
+                seq = 0 if reader.recovered else reader.position.seq
+                while seq < reader.position.seq:
+                    for record in await reader.read():
+                        seq = record.seq
+                        if isinstance(record.event, TurnEvent) and record.event.turn_id == self._said.turn_id:
+                            self._lifecycle.accept(record.event)
+                            self._story.observe(record.event)
 
     async def begin(self) -> None:
         """Store that the turn runs and what the rider said, before anything is answered."""
@@ -217,11 +235,12 @@ class _Run:
     async def finish(self, outcome: TurnStatus, failure: AppError | None) -> None:
         """Close what is open, save, and log the terminal event. Never raises."""
         try:
-            await self._say_what_is_missing()
-            with store_deadline(self._limits.store):
-                await self._save(outcome)
-            with store_deadline(self._limits.store):
-                await self._end(outcome, failure, durable=True)
+            if self._lifecycle.phase is not Phase.ENDED:
+                await self._say_what_is_missing()
+                with store_deadline(self._limits.store):
+                    await self._save(outcome)
+                with store_deadline(self._limits.store):
+                    await self._end(outcome, failure, durable=True)
         except Exception as error:
             log.warning("turn could not be saved", exc_info=error, **self._ids)
             if outcome != "failed":
@@ -231,6 +250,7 @@ class _Run:
                     await self._end(outcome, failure, durable=False)
             except Exception:
                 log.exception("turn has no terminal event", **self._ids)
+        await self._close()
 
     @property
     def _ids(self) -> dict[str, str]:
@@ -283,6 +303,14 @@ class _Run:
         if outcome != "completed":
             await self._stages.reconcile(lines)
         await self._conversations.end_turn(self._said.turn_id, outcome, self._source.now_ms(), lines)
+
+    async def _close(self) -> None:
+        """Note that nothing is left to do; where that fails, the next start finds the turn and its end."""
+        try:
+            with store_deadline(self._limits.store):
+                await self._conversations.close_turn(self._said.turn_id)
+        except StoreError as error:
+            log.warning("turn could not be closed", exc_info=error, **self._ids)
 
     async def _end(self, outcome: TurnStatus, failure: AppError | None, *, durable: bool) -> None:
         """Log the terminal event, after the reason where there is one."""

@@ -123,7 +123,7 @@ class TestConversations:
         await conversations.begin_turn(turn(), message(), conversation(user_id="ana", client_id="app"))
         assert await conversations.get("thread") == conversation(user_id="ana", client_id="app")
         assert list(await conversations.messages("thread")) == [message()]
-        assert list(await conversations.unfinished_turns()) == [turn()]
+        assert list(await conversations.unclosed_turns()) == [turn()]
 
     async def test_a_later_turn_keeps_when_the_conversation_began(self, conversations: ConversationStore) -> None:
         await conversations.begin_turn(turn(1), message(1), conversation(at=1))
@@ -161,13 +161,13 @@ class TestConversations:
         assert list(await conversations.messages("thread")) == [message(content="first")]
         await conversations.end_turn("turn-1", "completed", 9, [])
         await conversations.begin_turn(turn(), message(), conversation())
-        assert list(await conversations.unfinished_turns()) == []
+        assert [each.status for each in await conversations.unclosed_turns()] == ["completed"]
 
     async def test_ending_a_turn_stores_its_messages_after_the_riders(self, conversations: ConversationStore) -> None:
         await conversations.begin_turn(turn(), message(1), conversation())
         await conversations.end_turn("turn-1", "completed", 9, [message(2), message(3)])
         assert list(await conversations.messages("thread")) == [message(1), message(2), message(3)]
-        assert list(await conversations.unfinished_turns()) == []
+        assert [each.status for each in await conversations.unclosed_turns()] == ["completed"]
 
     async def test_ending_a_turn_again_changes_nothing(self, conversations: ConversationStore) -> None:
         await conversations.begin_turn(turn(), message(1), conversation())
@@ -181,7 +181,9 @@ class TestConversations:
         await conversations.end_turn("turn-1", "completed", 9, [message()])
         assert list(await conversations.messages("thread")) == []
 
-    async def test_unfinished_turns_are_those_that_run(self, conversations: ConversationStore) -> None:
+    async def test_unclosed_turns_are_those_that_were_not_closed_however_they_ended(
+        self, conversations: ConversationStore
+    ) -> None:
         for number in range(4):
             thread = f"thread-{number}"
             await conversations.begin_turn(
@@ -189,7 +191,13 @@ class TestConversations:
             )
         await conversations.end_turn("turn-1", "failed", 9, [])
         await conversations.end_turn("turn-2", "interrupted", 9, [])
-        assert {each.turn_id for each in await conversations.unfinished_turns()} == {"turn-0", "turn-3"}
+        await conversations.close_turn("turn-2")
+        await conversations.close_turn("turn-3")
+        await conversations.close_turn("never there")
+        assert {each.turn_id: each.status for each in await conversations.unclosed_turns()} == {
+            "turn-0": "running",
+            "turn-1": "failed",
+        }
 
     @pytest.mark.parametrize(
         ("limit", "expected"), [(None, [1, 2, 3, 4]), (0, []), (1, [4]), (3, [2, 3, 4]), (9, [1, 2, 3, 4])]
@@ -219,7 +227,7 @@ class TestConversations:
         assert await conversations.get("one") is None
         assert list(await conversations.messages("one")) == []
         assert await conversations.get("two") == conversation(thread_id="two")
-        assert [each.thread_id for each in await conversations.unfinished_turns()] == ["two"]
+        assert [each.thread_id for each in await conversations.unclosed_turns()] == ["two"]
 
     async def test_a_turn_that_ends_after_its_thread_was_forgotten_leaves_nothing(
         self, conversations: ConversationStore
@@ -244,7 +252,7 @@ class TestDatabase:
         async with Database(url) as database:
             assert await SqlBookingStore(database).get("booking-1") == booking()
             store = SqlConversationStore(database)
-            assert list(await store.unfinished_turns()) == [turn()]
+            assert list(await store.unclosed_turns()) == [turn()]
             assert list(await store.messages("thread")) == [message()]
 
     async def test_a_missing_folder_is_a_store_error(self, tmp_path: Path) -> None:
@@ -309,7 +317,7 @@ class TestDatabase:
             await asyncio.wait([task])
             found = await store.get(thread) is not None
             assert len(await store.messages(thread)) == int(found)
-            assert (f"turn-{number}" in {each.turn_id for each in await store.unfinished_turns()}) == found
+            assert (f"turn-{number}" in {each.turn_id for each in await store.unclosed_turns()}) == found
 
     async def test_a_cancelled_caller_leaves_the_database_to_the_next(self, database: Database) -> None:
         store = SqlBookingStore(database)

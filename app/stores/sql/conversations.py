@@ -53,11 +53,16 @@ class SqlConversationStore:
             if thread_id is not None:
                 await _add_messages(connection, thread_id, messages)
 
-    async def unfinished_turns(self) -> Sequence[TurnRecord]:
+    async def close_turn(self, turn_id: str) -> None:
         """See ``ConversationStore``."""
-        running = select(turns).where(turns.c.status == "running").order_by(turns.c.started_at, turns.c.turn_id)
+        async with self._database.write() as connection:
+            await connection.execute(update(turns).where(turns.c.turn_id == turn_id).values(closed=True))
+
+    async def unclosed_turns(self) -> Sequence[TurnRecord]:
+        """See ``ConversationStore``."""
+        unclosed = select(turns).where(turns.c.closed.is_(False)).order_by(turns.c.started_at, turns.c.turn_id)
         async with self._database.read() as connection:
-            rows = (await connection.execute(running)).mappings().all()
+            rows = (await connection.execute(unclosed)).mappings().all()
         return [TurnRecord.model_validate(dict(row)) for row in rows]
 
     async def get(self, thread_id: str) -> Conversation | None:

@@ -38,8 +38,9 @@ turns = Table(
     Column("status", Text, nullable=False),
     Column("started_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
+    Column("closed", Boolean, nullable=False, default=False),  # the terminal event was logged
     Index("turns_of_thread", "thread_id"),
-    Index("turns_of_status", "status"),
+    Index("turns_closed", "closed"),
 )
 
 messages = Table(

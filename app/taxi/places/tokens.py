@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from app.taxi.places.folding import fold
 from app.taxi.places.numerals import read_number
+from app.taxi.text import fold
 
 Kind = Literal["number", "word", "sign", "phone"]
 

@@ -1,0 +1,81 @@
+"""Turns that a dead process left behind get their one terminal event at the next start."""
+
+import pytest
+
+from app.models.conversation import TurnInput
+from app.models.events import (
+    AgentChunk,
+    AgentEnd,
+    AgentError,
+    EventSource,
+    SttOutput,
+    ToolCall,
+    ToolResult,
+    TurnEnd,
+    TurnEvent,
+    TurnStart,
+)
+from app.turns.turn import Turn
+from tests.desk import make_stores, open_desk
+
+pytestmark = pytest.mark.integration
+
+SAID = TurnInput(thread_id="t", turn_id="dead", text="Necesito un taxi", received_at=1)
+SOURCE = EventSource("t", "dead", lambda: 2)
+EVENTS: list[TurnEvent] = [
+    SOURCE.make(SttOutput, text=SAID.text),
+    SOURCE.make(TurnStart, epoch="e"),
+    SOURCE.make(ToolCall, tool_call_id="c", name="TransferToNavegante", args={}, agent="RECEPCIONISTA"),
+    SOURCE.make(ToolResult, tool_call_id="c", name="TransferToNavegante", result="Transfer successful"),
+    SOURCE.make(AgentChunk, text="¡Claro!", agent="NAVEGANTE"),
+    SOURCE.make(AgentEnd, agent="RECEPCIONISTA"),
+    SOURCE.make(AgentEnd, agent="NAVEGANTE"),
+]
+
+
+@pytest.mark.parametrize("logged", range(len(EVENTS) + 1))
+async def test_a_turn_that_was_cut_anywhere_is_taken_up_where_its_log_stops(logged: int) -> None:
+    stores = make_stores()
+    story = Turn(SAID)
+    await stores.conversations.begin_turn(story.record(), story.user_message(), story.conversation())
+    await stores.event_log.append("t", EVENTS[:logged])
+
+    async with open_desk(stores=stores) as desk:
+        records = await desk.log()
+        after = await desk.say("Hola")
+        messages = await stores.conversations.messages("t")
+    events = [record.event for record in records]
+
+    assert events[:logged] == EVENTS[:logged]
+    assert isinstance(events[-2], AgentError)
+    assert events[-2].code == "worker_lost"
+    end = events[-1]
+    assert isinstance(end, TurnEnd)
+    assert end.status == "failed"
+    assert [event.type for event in events].count("turn_start") == 1
+    calls = [event for event in events if isinstance(event, ToolCall)]
+    assert len(calls) == len([event for event in events if isinstance(event, ToolResult)])
+    assert messages[0].content == SAID.text
+    assert after.end.status == "completed"
+    assert not await stores.conversations.unclosed_turns()
+
+
+@pytest.mark.parametrize("ended", [False, True])
+async def test_a_turn_that_was_saved_ends_as_it_was_saved_and_only_once(ended: bool) -> None:
+    stores = make_stores()
+    story = Turn(SAID)
+    await stores.conversations.begin_turn(story.record(), story.user_message(), story.conversation())
+    for event in EVENTS:
+        story.observe(event)
+    await stores.event_log.append("t", EVENTS)
+    await stores.conversations.end_turn("dead", "completed", 3, story.messages("completed"))
+    if ended:
+        await stores.event_log.append("t", [SOURCE.make(TurnEnd, status="completed", text="¡Claro!")])
+
+    for _ in range(2):
+        async with open_desk(stores=stores) as desk:
+            events = [record.event for record in await desk.log()]
+
+        ends = [event for event in events if isinstance(event, TurnEnd)]
+        assert [(end.status, end.text) for end in ends] == [("completed", "¡Claro!")]
+        assert events[-1] is ends[0]
