@@ -2,24 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-MAX_THREAD_ID = 128
-"""Longest thread id, in characters."""
-
-
-def _check_thread_id(value: str) -> str:
-    if not is_thread_id(value):
-        raise ValueError("a thread id is 1 to 128 printable characters without spaces")
-    return value
-
-
-def is_thread_id(value: str) -> bool:
-    """Return whether ``value`` can name a thread: 1 to 128 printable characters without spaces."""
-    return 0 < len(value) <= MAX_THREAD_ID and value.isprintable() and " " not in value
-
-
-ThreadId = Annotated[str, Field(min_length=1, max_length=MAX_THREAD_ID), AfterValidator(_check_thread_id)]
+ThreadId = Annotated[
+    str,
+    Field(
+        pattern=r"^[^\p{C}\p{Z}]{1,128}$",
+        description="1 to 128 printable characters without spaces.",
+    ),
+]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 """A user's or a client's id."""
 MultitaskStrategy = Literal["interrupt", "enqueue", "reject"]

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from app.api.deps import ServicesDep
 from app.api.errors import PROBLEMS
 from app.models.booking import Booking
-from app.models.inputs import MAX_THREAD_ID, ThreadId
+from app.models.inputs import ThreadId
 
 router = APIRouter(prefix="/api/v1/bookings", tags=["bookings"], responses=PROBLEMS)
 
@@ -22,7 +22,7 @@ class Bookings(BaseModel):
 
 
 @router.get("")
-async def find(thread_id: Annotated[ThreadId, Query(max_length=MAX_THREAD_ID)], services: ServicesDep) -> Bookings:
+async def find(thread_id: Annotated[ThreadId, Query()], services: ServicesDep) -> Bookings:
     """List the bookings of a thread."""
     return Bookings(bookings=list(await services.bookings.list(thread_id)))
 

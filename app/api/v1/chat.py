@@ -17,12 +17,16 @@ from app.stores.base import LogReader
 router = APIRouter(tags=["chat"])
 
 
+Text = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": 4000, "pattern": r"\S"})]
+"""What a rider says; the service holds it to ``MAX_TEXT_CHARS`` and refuses it empty."""
+
+
 class ChatRequest(BaseModel):
     """What a rider says."""
 
     model_config = ConfigDict(extra="ignore")
 
-    text: str
+    text: Text
     thread_id: ThreadId | None = None
     user_id: Name | None = None
 
@@ -32,7 +36,7 @@ class PhoneRequest(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    MESSAGE: str
+    MESSAGE: Text
     USER_ID: Name
     THREAD_ID: ThreadId | Literal[""] | None = Field(default=None, description="Empty begins a new conversation.")
     CLIENT_ID: Annotated[str, Field(max_length=256)] | None = None

@@ -15,14 +15,12 @@ from app.api.errors import PROBLEMS
 from app.core.errors import LogTruncated, NotFound
 from app.models.conversation import Message
 from app.models.events import Record, ReplayStart
-from app.models.inputs import MAX_THREAD_ID, ThreadId
+from app.models.inputs import ThreadId
 from app.stores.base import LogReader
 
 router = APIRouter(prefix="/api/v1/threads", tags=["threads"], responses=PROBLEMS)
 
-ThreadPath = Annotated[
-    ThreadId, Path(max_length=MAX_THREAD_ID, description="1 to 128 printable characters, no spaces.")
-]
+ThreadPath = Annotated[ThreadId, Path()]
 STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 """Keep proxies from holding a stream back."""
 _STREAM: dict[int | str, dict[str, Any]] = {
