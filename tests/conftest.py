@@ -1,9 +1,11 @@
 """What every test may use, and what none may do."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from blockbuster import BlockBuster
 
 from app.core.logging import configure_logging
 
@@ -14,6 +16,10 @@ for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "LLM", "DATABASE_URL", "LANGSM
     os.environ.pop(name, None)
 
 
+_ONCE_AT_START = ("os.path.abspath", "os.stat", "io.BufferedReader.read", "io.TextIOWrapper.read")
+"""What opening a database or reading packaged data does once, before anybody is served."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every module says which kind of test it holds."""
     for item in items:
@@ -21,10 +27,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             raise pytest.UsageError(f"{item.nodeid} needs exactly one of the markers {sorted(CATEGORIES)}")
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True)
 def _quiet_logs() -> None:
     """Logs are shown where a test fails, in plain words."""
     configure_logging(level="WARNING", style="console", file=None, personal=True)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_blocks_the_loop(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test in this process fails where the event loop is blocked; live tests drive other processes."""
+    if request.node.get_closest_marker("live"):
+        yield
+        return
+    blockbuster = BlockBuster(scanned_modules="app")
+    blockbuster.activate()
+    for name in _ONCE_AT_START:
+        blockbuster.functions[name].deactivate()
+    try:
+        yield
+    finally:
+        blockbuster.deactivate()
 
 
 @pytest.fixture(autouse=True)

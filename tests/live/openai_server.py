@@ -285,7 +285,7 @@ class ScriptedModel:
 async def _send(writer: asyncio.StreamWriter, delta: Json, finish: str | None = None) -> None:
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
     event = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
-    writer.write(f"data: {json.dumps(event, ensure_ascii=False)}\n\n".encode())
+    writer.write(f"data: {json.dumps(event)}\n\n".encode())
     await writer.drain()
 
 

@@ -29,6 +29,8 @@ def create_openai_model(
         base_url=base_url,
         temperature=temperature,
         timeout=timeout_seconds,
+        # Its waiting is asyncio.wait_for, which on Python 3.11 loses a cancellation that comes with a token.
+        stream_chunk_timeout=None,
         max_retries=2,
         streaming=True,
         stream_usage=False,

@@ -1,0 +1,63 @@
+"""Settings refuse at the start what could only fail later."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from app.core.config import Settings
+
+pytestmark = pytest.mark.unit
+
+
+def test_without_anything_set_it_runs_offline_on_sqlite_on_this_machine() -> None:
+    settings = Settings()
+
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert settings.model_kind == "offline"
+    assert settings.checkpointer_kind == "sqlite"
+    assert not settings.in_memory
+
+
+def test_a_key_means_openai_and_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    settings = Settings()
+
+    assert settings.model_kind == "openai"
+    assert "sk-secret" not in repr(settings)
+    assert "sk-secret" not in settings.model_dump_json()
+
+
+def test_an_empty_value_is_no_value(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=\nLLM_TEMPERATURE=\nPORT=9000\n")
+    settings = Settings()
+
+    assert (settings.model_kind, settings.llm_temperature, settings.port) == ("offline", None, 9000)
+
+
+def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COVERAGE", "Barranquilla, Malambo ,")
+
+    assert Settings().coverage == ("Barranquilla", "Malambo")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"llm": "openai"},
+        {"database_url": "mysql://x/y"},
+        {"database_url": "nonsense"},
+        {"port": 70000},
+        {"checkpointer_type": "floppy"},
+        {"max_text_chars": 0},
+    ],
+    ids=str,
+)
+def test_what_cannot_work_is_refused(given: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Settings(**given)  # type: ignore[arg-type]
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError):
+        Settings().port = 1  # type: ignore[misc]

@@ -1,0 +1,77 @@
+"""What a model is given never has an orphan."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, InvalidToolCall, ToolMessage
+
+from app.taxi.history import call_ids, forgettable, last_words, model_history
+
+pytestmark = pytest.mark.unit
+
+IDS = st.sampled_from(["a", "b", "c", "d"])
+
+
+def called(*ids: str) -> AIMessage:
+    return AIMessage(
+        "", tool_calls=[{"name": "EstimateFare", "args": {}, "id": each, "type": "tool_call"} for each in ids]
+    )
+
+
+histories = st.lists(
+    st.one_of(
+        st.just(HumanMessage("Hola")),
+        st.just(AIMessage("¡Hola!")),
+        st.lists(IDS, unique=True, min_size=1, max_size=3).map(lambda ids: called(*ids)),
+        IDS.map(lambda each: ToolMessage("ok", tool_call_id=each)),
+    ),
+    max_size=30,
+)
+
+
+@given(histories, st.integers(1, 20))
+def test_every_call_is_answered_right_after_it_and_every_answer_has_its_call(
+    messages: list[AnyMessage], limit: int
+) -> None:
+    given_to_model = model_history(messages, limit)
+
+    open_calls: list[str] = []
+    for message in given_to_model:
+        if isinstance(message, ToolMessage):
+            assert open_calls
+            assert open_calls.pop(0) == message.tool_call_id
+        else:
+            assert not open_calls
+            open_calls = call_ids(message) if isinstance(message, AIMessage) else []
+    assert not open_calls
+
+
+def test_a_call_with_unreadable_arguments_is_answered_too() -> None:
+    broken = AIMessage(
+        "", invalid_tool_calls=[InvalidToolCall(name="x", args="{", id="z", error=None, type="invalid_tool_call")]
+    )
+
+    assert [type(message) for message in model_history([HumanMessage("a"), broken], 10)] == [
+        HumanMessage,
+        AIMessage,
+        ToolMessage,
+    ]
+
+
+def test_the_window_begins_with_the_rider() -> None:
+    messages: list[AnyMessage] = [HumanMessage("1"), AIMessage("2"), HumanMessage("3"), AIMessage("4"), AIMessage("5")]
+
+    assert model_history(messages, 2) == messages[2:]
+    assert model_history(messages, 10) == messages
+
+
+def test_old_messages_are_let_go_once_there_are_twice_too_many() -> None:
+    messages: list[AnyMessage] = [HumanMessage(str(number)) for number in range(21)]
+
+    assert forgettable(messages[:20], 10) == []
+    assert forgettable(messages, 10) == messages[:11]
+
+
+def test_the_last_words_are_the_riders() -> None:
+    assert last_words([HumanMessage("a"), HumanMessage("b"), AIMessage("c")]) == "b"
+    assert last_words([]) == ""
