@@ -233,6 +233,10 @@ class Position:
     epoch: str
 
 
+NOWHERE = 2**63 - 1
+"""A ``seq`` that no log reaches: who asks for what follows it is told to start over."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """An event with its place in the log of its thread."""

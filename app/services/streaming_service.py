@@ -51,6 +51,12 @@ class _Lane:
     deserted: anyio.CancelScope | None = None
     """Runs while nobody listens."""
 
+    def welcome(self) -> None:
+        """Stop the grace period: somebody listens again, or the turn has ended."""
+        if self.deserted is not None:
+            self.deserted.cancel()
+            self.deserted = None
+
     def interrupt(self) -> None:
         """End all that runs or waits. Each still gets its start, its place in the history and its end."""
         for turn in (self.live, *self.waiting):
@@ -197,9 +203,7 @@ class StreamingService:
         async with self._log.open(thread_id, after_seq=after_seq, epoch=epoch) as reader:
             lane = self._lanes.setdefault(thread_id, _Lane())
             lane.listeners += 1
-            if lane.deserted is not None:
-                lane.deserted.cancel()
-                lane.deserted = None
+            lane.welcome()
             try:
                 yield reader
             finally:
@@ -273,6 +277,7 @@ class StreamingService:
                 with live.scope:
                     await self._runner.run(live.said, live.gate)
                 lane.live = None
+                lane.welcome()
         except Exception:
             log.exception("turn broke its promise not to raise", thread_id=thread_id)
         finally:

@@ -280,9 +280,12 @@ def read_calls(message: AIMessageChunk) -> tuple[list[ToolCall], list[InvalidToo
     readable: list[ToolCall] = []
     unreadable: list[InvalidToolCall] = []
     for chunk in message.tool_call_chunks:
-        name, given, call_id = chunk["name"] or "", chunk["args"] or "", chunk["id"]
+        name = (chunk["name"] or "").encode(errors="replace").decode()
+        given, call_id = chunk["args"] or "{}", chunk["id"]
         try:
-            args = json.loads(given or "{}")
+            args = json.loads(given)
+            # No store takes NaN or half a surrogate pair.
+            json.dumps(args, ensure_ascii=False, allow_nan=False).encode()
         except (ValueError, RecursionError):
             args = None
         if isinstance(args, dict):

@@ -4,7 +4,8 @@ import anyio
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, ToolMessage
 
-from app.models.events import AgentError, ToolCall, ToolResult
+from app.core.errors import LogTruncated
+from app.models.events import AgentError, ToolCall, ToolResult, TurnEnd
 from app.taxi.history import call_ids
 from tests.desk import Said, make_stores, open_desk
 from tests.fakes import FaultyBookings, ScriptedModel, calls, words
@@ -273,3 +274,65 @@ class TestHistory:
         assert saved is not None
         remembered = saved.checkpoint["channel_values"]["messages"]
         assert [message.text for message in remembered] == ["Hola", heard]
+
+
+class TestListeners:
+    async def test_a_turn_that_nobody_listens_to_ends_after_the_grace_period_each_time(self) -> None:
+        async with open_desk(offline_word_delay_ms=50, turn_grace_seconds=0.02) as desk:
+            streaming = desk.services.streaming
+            for _ in range(2):
+                await streaming.submit("Hola", thread_id="t", strategy="enqueue")
+            await desk.services.streaming._until_idle()
+            ends = [record.event.status for record in await desk.log() if isinstance(record.event, TurnEnd)]
+
+        assert ends == ["interrupted", "interrupted"]
+
+    async def test_a_listener_that_comes_back_in_time_hears_the_end(self) -> None:
+        async with open_desk(offline_word_delay_ms=10, turn_grace_seconds=5) as desk:
+            streaming = desk.services.streaming
+            async with streaming.subscribe("t") as reader:
+                await streaming.submit("Hola", thread_id="t")
+                await reader.read()
+            async with streaming.subscribe("t", after_seq=0) as reader:
+                ended = False
+                while not ended:
+                    ended = any(isinstance(record.event, TurnEnd) for record in await reader.read())
+            last = (await desk.log())[-1].event
+
+        assert isinstance(last, TurnEnd)
+        assert last.status == "completed"
+
+    async def test_what_waits_is_interrupted_too_and_nothing_said_is_forgotten(self) -> None:
+        async with open_desk(offline_word_delay_ms=50) as desk:
+            streaming = desk.services.streaming
+            async with streaming.subscribe("t") as reader:
+                for line in ("Hola", "Necesito un taxi", "Calle 72 #43-25"):
+                    await streaming.submit(line, thread_id="t")
+                ends: list[TurnEnd] = []
+                while len(ends) < 3:
+                    ends += [record.event for record in await reader.read() if isinstance(record.event, TurnEnd)]
+            messages = await desk.stores.conversations.messages("t")
+
+        assert [end.status for end in ends] == ["interrupted", "interrupted", "completed"]
+        assert [message.content for message in messages if message.role == "user"] == [
+            "Hola",
+            "Necesito un taxi",
+            "Calle 72 #43-25",
+        ]
+        assert "Calle 72 #43-25" in ends[-1].text
+
+    async def test_forgetting_a_thread_ends_its_turn_and_tells_its_readers(self) -> None:
+        async with open_desk(offline_word_delay_ms=50) as desk:
+            streaming = desk.services.streaming
+            async with streaming.subscribe("t") as reader:
+                await streaming.submit("Hola", thread_id="t")
+                await reader.read()
+                assert await streaming.forget("t") is True
+                with pytest.raises(LogTruncated):
+                    while True:
+                        await reader.read()
+            assert await desk.services.threads.view("t") is None
+            assert await streaming.forget("t") is False
+            again = await desk.say("Hola")
+
+        assert again.end.status == "completed"

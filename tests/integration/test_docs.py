@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
@@ -86,7 +87,7 @@ def test_each_setting_of_the_example_is_commented_out_and_explained_in_the_line_
     lines = read(".env.example").splitlines()
 
     assert all(line == "" or line.startswith("# ") for line in lines)
-    for above, line in zip(lines, lines[1:], strict=False):
+    for above, line in pairwise(lines):
         if _SETTING.match(line):
             assert above.endswith("."), line
             assert not _SETTING.match(above), line

@@ -501,6 +501,23 @@ async def test_a_model_that_says_stop_after_a_call_has_its_call_run(scripted: Bo
     assert speakers(frames) == ["NAVEGANTE"]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    ['{"address": "Calle 7', "null", "[]", '"{}"', "[" * 100_000, '{"a": NaN}', '{"a": -Infinity}', '{"a": "\\ud83d"}'],
+    ids=["cut", "null", "list", "string", "deep", "nan", "infinite", "half a pair"],
+)
+async def test_arguments_that_cannot_be_read_are_answered_as_failed(
+    arguments: str, scripted: Booth, model: ScriptedModel
+) -> None:
+    model.when("¿Precio?", Answer(calls=[Call("EstimateFare", arguments)]), Answer("Depende."))
+
+    async with rider(scripted.server.ws) as caller:
+        frames = await say(caller, "¿Precio?")
+
+    assert codes(frames) == ["invalid_arguments"]
+    assert spoken(frames) == "Depende."
+
+
 async def test_arguments_that_are_no_json_are_never_sent_back_to_the_model(
     scripted: Booth, model: ScriptedModel
 ) -> None:
@@ -630,7 +647,7 @@ async def test_a_dispatch_without_a_yes_to_what_was_read_is_refused(
 
 
 @pytest.mark.parametrize("agent", ["RECEPCIONISTA", "NAVEGANTE", "OPERADOR"])
-@pytest.mark.parametrize("name", ["DispatchToBackend", "DropTables", "", "__class__"])
+@pytest.mark.parametrize("name", ["DispatchToBackend", "DropTables", "", "__class__", "\ud83d"])
 async def test_a_tool_that_the_agent_does_not_have_is_unknown_to_it(
     name: str, agent: str, scripted: Booth, model: ScriptedModel
 ) -> None:
@@ -641,7 +658,7 @@ async def test_a_tool_that_the_agent_does_not_have_is_unknown_to_it(
         frames = await say(caller, "Sí, manda el taxi")
 
     assert agent_of(model.asked("Sí, manda el taxi")[-1]) == agent
-    assert tools(frames)[-1] == name
+    assert tools(frames)[-1] == name.encode(errors="replace").decode()
     assert codes(frames)[-1] == "unknown_tool"
     assert not await bookings_of(scripted, frames)
 
@@ -791,3 +808,7 @@ async def test_riders_at_the_same_time_do_not_hear_each_other(scripted: Booth, m
     turns = await asyncio.gather(*(talk(number) for number in range(len(holds))))
 
     assert [spoken(turn) for turn in turns] == [f"Hola, pasajero {number},  ¿Y?" for number in range(len(holds))]
+
+
+async def test_the_lock_file_of_the_model_server_holds_no_address() -> None:
+    assert "http" not in (AIMOCK / "package-lock.json").read_text(encoding="utf-8")

@@ -82,8 +82,8 @@ def test_the_tour_of_the_readme_shows_what_it_says(tmp_path: Path) -> None:
 
     assert '"status":"healthy","stores":{"database":"ok"}' in health
     assert '"service":"websocket_streaming"' in health
-    assert '"openapi":"3.' in documents
-    assert '"asyncapi":"3.0.0"' in documents
+    assert '"openapi": "3.' in documents
+    assert '"asyncapi": "3.0.0"' in documents
     assert '"address": "Calle 72 #43-25", "neighborhood": "El Prado"' in addresses
     assert '"address": "Carrera 51B #79-40"' in addresses
 

@@ -346,3 +346,16 @@ def test_every_http_error_is_a_problem(server: Server) -> None:
     for answer in answers:
         assert answer.headers["content-type"] == "application/problem+json"
         assert {"title", "status", "detail", "code"} <= set(answer.json())
+
+
+async def test_a_thread_that_is_forgotten_starts_over_on_the_same_socket(server: Server) -> None:
+    async with rider(server.ws) as client:
+        await client.say("Gracias", thread_id="forget")
+        assert httpx.delete(f"{server.url}/api/v1/threads/forget").json()["forgotten"] is True
+        start = (await client.until("replay_start"))[-1]
+        again = await client.say("Gracias", thread_id="forget")
+
+    assert (start["recovered"], start["messages"], start["last_seq"]) == (False, [], 0)
+    assert again[-1]["status"] == "completed"
+    assert again[0]["seq"] == 1
+    assert httpx.delete(f"{server.url}/api/v1/threads/never").status_code == 404

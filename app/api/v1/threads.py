@@ -14,7 +14,7 @@ from app.api.dialects.native import NativeDialect
 from app.api.errors import PROBLEMS
 from app.core.errors import LogTruncated, NotFound
 from app.models.conversation import Message
-from app.models.events import Record, ReplayStart
+from app.models.events import NOWHERE, Record, ReplayStart
 from app.models.inputs import ThreadId
 from app.stores.base import LogReader
 
@@ -31,7 +31,6 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 }
 _RETRY_MS = 1000
 _PING_SECONDS = 15.0
-_MAX_SEQ = 2**63 - 1
 
 
 class Thread(BaseModel):
@@ -56,7 +55,7 @@ class Forgotten(BaseModel):
 
 
 def _seq(value: str | None) -> str | None:
-    if value is not None and not (value.isascii() and value.isdigit() and int(value) <= _MAX_SEQ):
+    if value is not None and not (value.isascii() and value.isdigit() and int(value) <= NOWHERE):
         raise ValueError("must be a sequence number")
     return value
 
@@ -65,7 +64,7 @@ def _seq(value: str | None) -> str | None:
 async def events(
     thread_id: ThreadPath,
     services: ServicesDep,
-    after: Annotated[int | None, Query(ge=0, le=_MAX_SEQ)] = None,
+    after: Annotated[int | None, Query(ge=0, le=NOWHERE)] = None,
     epoch: Annotated[str | None, Query(max_length=128)] = None,
     last_event_id: Annotated[str | None, Header(max_length=19), AfterValidator(_seq)] = None,
 ) -> StreamingResponse:
@@ -97,7 +96,7 @@ async def _stream(services: Services, thread_id: str, after_seq: int, epoch: str
                 return
             except LogTruncated:
                 # The log begins anew: no position in it is the reader's.
-                after_seq, epoch = _MAX_SEQ, None
+                after_seq, epoch = NOWHERE, None
 
 
 @router.get("/{thread_id:path}", response_model=Thread, response_model_exclude_none=False)

@@ -14,7 +14,7 @@ from app.api.deps import Services, ServicesDep
 from app.api.dialects.native import NativeDialect
 from app.api.origins import is_allowed_origin
 from app.core.errors import AppError, BadInput, LogTruncated
-from app.models.events import BaseEvent, Pong, ReplayStart, SystemMessage
+from app.models.events import NOWHERE, BaseEvent, Pong, ReplayStart, SystemMessage
 from app.models.inputs import (
     AudioStart,
     AudioStop,
@@ -143,7 +143,6 @@ class Connection:
         user_id = said.user_id or self._user_id
         thread_id = said.thread_id or self._thread_id or self._streaming.new_thread_id()
         was_listening = thread_id in self._deliveries
-        await self._services.threads.authorise(thread_id, user_id)
         await self._listen(thread_id, tasks, user_id=user_id)
         try:
             await self._streaming.submit(
@@ -196,27 +195,33 @@ class Connection:
         self, thread_id: str, replay: Replay | None, user_id: str | None, *, task_status: TaskStatus[None]
     ) -> None:
         """Send a thread's events as long as the client wants them."""
+        delivery = _Delivery()
+        after_seq = replay.after_seq if replay else None
+        epoch = replay.epoch if replay else None
+        announces = replay is not None
         try:
-            async with self._streaming.subscribe(
-                thread_id,
-                after_seq=replay.after_seq if replay else None,
-                epoch=replay.epoch if replay else None,
-                user_id=user_id,
-            ) as reader:
-                delivery = self._deliveries[thread_id] = _Delivery()
-                try:
-                    with delivery.scope:
-                        if replay is not None:
+            with delivery.scope:
+                while True:
+                    async with self._streaming.subscribe(
+                        thread_id, after_seq=after_seq, epoch=epoch, user_id=user_id
+                    ) as reader:
+                        if announces:
                             await self._announce(thread_id, reader)
-                        delivery.sent_seq = replay.after_seq if replay and reader.recovered else reader.position.seq
-                        task_status.started()
-                        await self._pump(reader, delivery)
-                finally:
-                    delivery.stopped.set()
-                    if self._deliveries.get(thread_id) is delivery:
-                        del self._deliveries[thread_id]
-        except LogTruncated as error:
-            raise _Closing(SLOW_CLIENT) from error
+                        delivery.sent_seq = (
+                            after_seq if reader.recovered and after_seq is not None else reader.position.seq
+                        )
+                        if thread_id not in self._deliveries:
+                            self._deliveries[thread_id] = delivery
+                            task_status.started()
+                        try:
+                            await self._pump(reader, delivery)
+                        except LogTruncated:
+                            # The log begins anew: no position in it is the client's.
+                            after_seq, epoch, announces = NOWHERE, None, True
+        finally:
+            delivery.stopped.set()
+            if self._deliveries.get(thread_id) is delivery:
+                del self._deliveries[thread_id]
 
     async def _pump(self, reader: LogReader, delivery: _Delivery) -> None:
         while True:
