@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import anyio
 import typer
@@ -56,6 +56,25 @@ def chat(
     from app.cli.chat import talk
 
     anyio.run(talk, url, thread)
+
+
+@cli.command("eval")
+def evaluate(
+    url: Annotated[str | None, typer.Option(help="A running server's WebSocket; else one is started.")] = None,
+    model: Annotated[Literal["offline", "openai"], typer.Option(help="Chat model of the started server.")] = "offline",
+    repeat: Annotated[int, typer.Option(min=1, help="Times that each scenario is played.")] = 1,
+    seed: Annotated[int, typer.Option(help="Chooses the riders' words.")] = 0,
+    kind: Annotated[list[str] | None, typer.Option(help="Only this kind of scenario; may be given again.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write every conversation to this HTML file.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Conversations at a time.")] = 8,
+) -> None:
+    """Play the scenarios against a server and grade the bookings that it stored."""
+    from app.cli.evaluate import run_evaluation
+
+    is_good = run_evaluation(
+        url=url, model=model, repeat=repeat, seed=seed, kinds=kind or (), report=report, concurrency=concurrency
+    )
+    raise typer.Exit(0 if is_good else 1)
 
 
 @cli.command()

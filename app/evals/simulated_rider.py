@@ -89,6 +89,8 @@ _PAYMENT_WORDS: dict[str, tuple[str, ...]] = {
     "daviplata": ("daviplata",),
     "tarjeta": ("tarjeta", "datafono", "card"),
 }
+_REFUSAL = {"typed": "No, gracias", "spoken": "no gracias", "english": "No, thanks"}
+"""What somebody who wants no taxi says to a summary."""
 _MOST_CORRECTIONS = 3
 """Corrections of one summary after another before the rider hangs up."""
 
@@ -162,6 +164,8 @@ class SimulatedRider:
         if topic == "change" and self._wanted is not None and topic not in self._rider.answers:
             return self._correct(self._wanted, heard)
         line = self._line(topic)
+        if line is None and topic == "confirm":
+            return Utterance(_REFUSAL[self._rider.style], leaves=True)
         return _said(line) if line is not None else Utterance(self._words(topic))
 
     def _line(self, topic: Topic) -> Line | None:
