@@ -184,12 +184,8 @@ async def open_checkpointer(settings: Settings) -> AsyncIterator[BaseCheckpointS
 
 def checkpoint_path(settings: Settings) -> str:
     """Return the file of the checkpoints: ``voztaxi.db`` has ``voztaxi.checkpoints.db``."""
-    if settings.in_memory:
-        return "voztaxi.checkpoints.db"
-    database = make_url(settings.database_url).database
-    if not database or database == ":memory:":
-        return ":memory:"
-    path = Path(database)
+    database = None if settings.in_memory else make_url(settings.database_url).database
+    path = Path(database or "voztaxi.db")
     return str(path.with_name(f"{path.stem}.checkpoints{path.suffix}"))
 
 

@@ -55,7 +55,11 @@ def chat(
     """Talk to a running server from the terminal."""
     from app.cli.chat import talk
 
-    anyio.run(talk, url, thread)
+    try:
+        anyio.run(talk, url, thread)
+    except OSError as error:
+        typer.echo(f"No server answers at {url}: {error}", err=True)
+        raise typer.Exit(1) from error
 
 
 @cli.command("eval")

@@ -108,11 +108,14 @@ class Settings(BaseSettings):
             raise ValueError("LLM=openai needs OPENAI_API_KEY, or OPENAI_BASE_URL for a server without keys")
         if not self.in_memory:
             try:
-                driver = make_url(self.database_url).drivername
+                url = make_url(self.database_url)
+                driver, file = url.drivername, url.database
             except ArgumentError as error:
                 raise ValueError("DATABASE_URL cannot be read as a database address") from error
-            if driver != "sqlite+aiosqlite":
+            if driver != "sqlite+aiosqlite" or file in (None, "", ":memory:"):
                 raise ValueError("DATABASE_URL must be sqlite+aiosqlite:///FILE or memory://")
+            if not Path(file).absolute().parent.is_dir():
+                raise ValueError("the folder of the DATABASE_URL does not exist")
         return self
 
     @property

@@ -78,9 +78,7 @@ def _wrong_slots(number: int, expected: ExpectedBooking, stored: Mapping[str, An
         ("pickup_time", expected.pickup_time, None if time == "ahora" else time),
         ("status", expected.status, stored.get("status")),
     )
-    wrong = [
-        WrongSlot(number, name, _shown(wanted), _shown(found)) for name, wanted, found in exact if wanted != found
-    ]
+    wrong = [WrongSlot(number, name, _shown(wanted), _shown(found)) for name, wanted, found in exact if wanted != found]
     if problem := _wrong_note(expected, note):
         wrong.append(WrongSlot(number, "observation", problem, note))
     return wrong

@@ -5,7 +5,7 @@ service owns the task group in which turns run, so a turn outlives the connectio
 """
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -210,29 +210,21 @@ class StreamingService:
                 lane.listeners -= 1
                 self._mind_listeners(thread_id, lane)
 
-    def cancel(self, thread_id: str) -> bool:
-        """End the running turn of a thread as interrupted. Returns whether one ran."""
-        live = self._live(thread_id)
-        if live is None:
-            return False
-        live.interrupt()
-        return True
+    async def cancel(self, thread_id: str, *, user_id: str | None = None) -> bool:
+        """End the running turn of a thread as interrupted. Returns whether one ran.
 
-    def pause(self, thread_id: str) -> bool:
-        """Hold the delivery of the running turn. Returns whether one ran."""
-        live = self._live(thread_id)
-        if live is None:
-            return False
-        live.gate.close()
-        return True
+        Raises:
+            ForbiddenThread: The thread is somebody else's.
+        """
+        return await self._steer(thread_id, user_id, _Live.interrupt)
 
-    def resume(self, thread_id: str) -> bool:
-        """Continue the delivery of the running turn. Returns whether one ran."""
-        live = self._live(thread_id)
-        if live is None:
-            return False
-        live.gate.open()
-        return True
+    async def pause(self, thread_id: str, *, user_id: str | None = None) -> bool:
+        """Hold the delivery of the running turn. Returns whether one ran. Raises as ``cancel`` does."""
+        return await self._steer(thread_id, user_id, lambda live: live.gate.close())
+
+    async def resume(self, thread_id: str, *, user_id: str | None = None) -> bool:
+        """Continue the delivery of the running turn. Returns whether one ran. Raises as ``cancel`` does."""
+        return await self._steer(thread_id, user_id, lambda live: live.gate.open())
 
     async def position(self, thread_id: str) -> int:
         """Return the newest ``seq`` of a thread."""
@@ -262,9 +254,13 @@ class StreamingService:
         while any(each.at_work for each in ([lane] if lane is not None else self._lanes.values())):
             await self._idle_bell.wait()
 
-    def _live(self, thread_id: str) -> _Live | None:
+    async def _steer(self, thread_id: str, user_id: str | None, command: Callable[[_Live], None]) -> bool:
+        await self._threads.authorise(thread_id, user_id)
         lane = self._lanes.get(thread_id)
-        return None if lane is None else lane.live
+        if lane is None or lane.live is None:
+            return False
+        command(lane.live)
+        return True
 
     async def _work(self, thread_id: str, lane: _Lane) -> None:
         """Run the turns of a thread, one after the other, until none waits."""

@@ -10,6 +10,8 @@ class Draft(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    request_id: str | None = None
+    """Names this request for a taxi: however often it is dispatched, it is one booking."""
     pickup: Place | None = None
     pickup_ready: bool = False
     """The pick-up was validated: nothing about it is missing."""
@@ -40,7 +42,7 @@ class Draft(BaseModel):
     @property
     def is_blank(self) -> bool:
         """Whether no booking has been begun."""
-        return self == Draft(passenger_name=self.passenger_name, phone=self.phone)
+        return self == self.renewed().model_copy(update={"request_id": self.request_id})
 
     @property
     def observation(self) -> str | None:
@@ -54,8 +56,12 @@ class Draft(BaseModel):
             parts.append(f"Viajan {self.passengers} personas")
         return ". ".join(parts) or None
 
+    def renewed(self) -> "Draft":
+        """Return a draft for the rider's next request: who they are stays known."""
+        return Draft(passenger_name=self.passenger_name, phone=self.phone)
+
     def fingerprint(self) -> str:
         """Return what tells this draft from one that would send another taxi."""
         return self.model_dump_json(
-            exclude={"partial_address", "doubtful_neighborhood", "specials_settled", "pickup_ready"}
+            exclude={"request_id", "partial_address", "doubtful_neighborhood", "specials_settled", "pickup_ready"}
         )

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from app.models.booking import PaymentMethod
 from app.models.events import AgentName
-from app.taxi.draft import Draft
 from app.taxi.tools import Result, Session, TaxiTool, failed
 
 TRANSFERRED = "Transfer successful"
@@ -47,8 +46,7 @@ class TransferToRecepcionista(Handoff):
     def prepare(self, session: Session) -> Result | None:
         """Drop the draft where the rider gave up."""
         if self.discard_request:
-            known = session.draft
-            session.draft = Draft(passenger_name=known.passenger_name, phone=known.phone)
+            session.draft = session.draft.renewed()
             session.set("summarised", None)
         return None
 

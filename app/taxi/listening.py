@@ -6,6 +6,7 @@ from typing import Any
 from langchain_core.messages import RemoveMessage
 from langgraph.runtime import Runtime
 
+from app.core.deadlines import store_deadline
 from app.models.booking import Place
 from app.taxi.context import Context
 from app.taxi.draft import Draft
@@ -13,6 +14,7 @@ from app.taxi.history import forgettable, last_words
 from app.taxi.places import Gazetteer, parse_address
 from app.taxi.slots import Slots, read_slots
 from app.taxi.state import TaxiState, read_draft
+from app.taxi.tools import remembered, request_key
 
 
 def listen(history_messages: int) -> Callable[..., Any]:
@@ -24,20 +26,40 @@ def listen(history_messages: int) -> Callable[..., Any]:
 
     async def take_words(state: TaxiState, runtime: Runtime[Context]) -> TaxiState:
         context = runtime.context
-        before = read_draft(state)
+        before, booking = await _as_the_books_say(state, context)
         draft = note(before, read_slots(last_words(state["messages"])), context.desk.gazetteer)
+        if draft.request_id is None:
+            draft = draft.model_copy(update={"request_id": context.desk.new_id()})
         agent = state.get("active_agent", "RECEPCIONISTA")
-        if agent != "RECEPCIONISTA" and before.is_blank and state.get("booking"):
+        if agent != "RECEPCIONISTA" and before.is_blank and booking:
             agent = "RECEPCIONISTA"
         old = forgettable(state["messages"], history_messages)
         return {
             "messages": [RemoveMessage(id=message.id) for message in old if message.id is not None],  # type: ignore[misc]
             "draft": draft.model_dump(mode="json", exclude_defaults=True),
+            "booking": booking,
             "active_agent": agent,
             "yields_floor": False,
         }
 
     return take_words
+
+
+async def _as_the_books_say(state: TaxiState, context: Context) -> tuple[Draft, dict[str, Any] | None]:
+    """Return the draft and the newest booking, put right by what is stored.
+
+    A booking may have been cancelled elsewhere since; and a process that died right after a dispatch
+    left a draft that is a booking already.
+    """
+    draft, known = read_draft(state), state.get("booking")
+    if known is None and draft.missing:
+        return draft, None
+    with store_deadline(context.desk.store_timeout_seconds):
+        stored = await context.desk.bookings.list(context.said.thread_id)
+    key = request_key(context.said.thread_id, draft)
+    if any(booking.request_key == key for booking in stored):
+        draft = draft.renewed()
+    return draft, remembered(stored[-1]) if stored else None
 
 
 def note(draft: Draft, slots: Slots, gazetteer: Gazetteer) -> Draft:

@@ -239,7 +239,7 @@ class DispatchToBackend(TaxiTool):
         draft = session.draft
         if draft.missing or draft.pickup is None or draft.payment_method is None:
             booking = session.get("booking")
-            if draft.is_blank and booking:
+            if draft.is_blank and booking and booking["status"] != "cancelled":
                 return {"booking_id": booking["booking_id"], "status": "accepted", "eta_minutes": None}
             return failed("incomplete", "Faltan datos de la reserva.", missing=draft.missing)
         if draft.pickup.city not in session.desk.coverage:
@@ -262,13 +262,12 @@ class DispatchToBackend(TaxiTool):
             pickup_time=draft.when,
             client_id=said.client_id,
             user_id=said.user_id,
-            request_key=f"{said.thread_id}:{session.get('requests') or 0}",
+            request_key=request_key(said.thread_id, draft),
         )
         stored = await _within_deadline(session, session.desk.bookings.create(booking))
-        session.set("requests", (session.get("requests") or 0) + 1)
-        session.set("booking", _remembered(stored))
+        session.set("booking", remembered(stored))
         session.set("summarised", None)
-        session.draft = Draft(passenger_name=draft.passenger_name, phone=draft.phone)
+        session.draft = draft.renewed()
         return {"booking_id": stored.booking_id, "status": "accepted", "eta_minutes": None}
 
 
@@ -292,7 +291,7 @@ class CancelBooking(TaxiTool):
         """Drop the draft if there is one, else cancel the newest booking of the thread."""
         draft = session.draft
         if not draft.is_blank:
-            session.draft = Draft(passenger_name=draft.passenger_name, phone=draft.phone)
+            session.draft = draft.renewed()
             return {"status": "discarded"}
         booking = await _newest(session)
         if booking is None:
@@ -303,7 +302,7 @@ class CancelBooking(TaxiTool):
         )
         if changed is None and booking.status != "cancelled":
             return failed("too_late", "El servicio ya terminó.", booking_id=booking.booking_id)
-        session.set("booking", _remembered(changed or booking))
+        session.set("booking", remembered(changed or booking))
         if changed is not None:
             await session.context.update_booking(booking.booking_id, "cancelled")
         return _described(changed or booking)
@@ -327,7 +326,12 @@ async def _newest(session: Session) -> Booking | None:
     return bookings[-1] if bookings else None
 
 
-def _remembered(booking: Booking) -> dict[str, Any]:
+def request_key(thread_id: str, draft: Draft) -> str:
+    """Return what makes a repeated dispatch of a draft the same dispatch."""
+    return f"{thread_id}:{draft.request_id}"
+
+
+def remembered(booking: Booking) -> dict[str, Any]:
     """Return what the state keeps of the newest booking."""
     return {"booking_id": booking.booking_id, "status": booking.status, "place": describe_place(booking.pickup)}
 

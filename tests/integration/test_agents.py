@@ -1,8 +1,11 @@
 """The graph with models that misbehave: what the rider is told, what is stored, what a model is given next."""
 
+import copy
+
 import anyio
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, ToolMessage
+from langgraph.checkpoint.memory import InMemorySaver
 
 from app.core.errors import LogTruncated
 from app.models.events import AgentError, ToolCall, ToolResult, TurnEnd
@@ -201,7 +204,7 @@ class TestConsent:
 
                 tasks.start_soon(confirm)
                 await bookings.entered.wait()
-                streaming.cancel("t")
+                await streaming.cancel("t")
                 bookings.go_on.set()
             again = await desk.say("sí")
             booked = await bookings.list("t")
@@ -228,6 +231,55 @@ class TestConsent:
         assert booked.of(ToolResult)[-1].result["status"] == "accepted"
 
 
+class TestBooks:
+    """What is stored decides, not what a checkpoint remembers."""
+
+    LINES = ("taxi en la Calle 72 #43-25 en El Prado, en efectivo, voy con perro", "sí")
+
+    async def test_another_taxi_on_a_thread_that_was_forgotten_is_another_booking(self) -> None:
+        async with open_desk() as desk:
+            await desk.talk(*self.LINES)
+            await desk.services.streaming.forget("t")
+            again = await desk.talk("taxi en la Calle 84 #50-10 en El Golf, con nequi, voy con gato", "sí")
+            booked = await desk.stores.bookings.list("t")
+
+        assert [booking.pickup.address for booking in booked] == ["Calle 72 #43-25", "Calle 84 #50-10"]
+        assert "Calle 84 #50-10" in again[-1].end.text
+
+    async def test_another_taxi_in_the_same_conversation_is_another_booking(self) -> None:
+        async with open_desk() as desk:
+            await desk.talk(
+                *self.LINES, "otro taxi en la Calle 72 #43-25 en El Prado, en efectivo, voy con perro", "sí"
+            )
+            booked = await desk.stores.bookings.list("t")
+
+        assert len({booking.booking_id for booking in booked}) == 2
+
+    async def test_a_booking_whose_turn_was_lost_is_known_again_and_not_made_twice(self) -> None:
+        saver = InMemorySaver()
+        async with open_desk(stores=make_stores(checkpointer=saver)) as desk:
+            (summary,) = await desk.talk(self.LINES[0])
+            before = copy.deepcopy((saver.storage, saver.writes, saver.blobs))
+            (done,) = await desk.talk("sí")
+            # The process died right after the dispatch: the checkpoint is the one before it.
+            saver.storage, saver.writes, saver.blobs = before
+            after = await desk.talk("sí", "no, mejor Calle 84 #50-10 en El Golf")
+            booked = await desk.stores.bookings.list("t")
+
+        assert summary.agents == ["CONFIRMADOR"]
+        assert done.end.booking_id == booked[0].booking_id
+        assert "ya está pedido" in after[0].end.text
+        assert len(booked) == 1
+
+    async def test_a_booking_that_was_cancelled_elsewhere_is_not_called_booked(self) -> None:
+        async with open_desk() as desk:
+            (_, done) = await desk.talk(*self.LINES)
+            await desk.services.bookings.cancel(done.end.booking_id or "")
+            after = await desk.say("sí")
+
+        assert "ya está pedido" not in after.end.text
+
+
 class TestHistory:
     async def test_after_a_cut_in_the_middle_of_tools_a_model_is_given_no_orphans(self) -> None:
         bookings = FaultyBookings()
@@ -248,7 +300,7 @@ class TestHistory:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(desk.say, "¿dónde está mi taxi?")
                 await reached.wait()
-                desk.services.streaming.cancel("t")
+                await desk.services.streaming.cancel("t")
             await desk.say("Hola")
             given = model.heard[-1]
 
@@ -267,7 +319,7 @@ class TestHistory:
                     for record in await reader.read():
                         if record.event.type == "agent_chunk":
                             heard += record.event.text  # type: ignore[attr-defined]
-                            streaming.cancel("t")
+                            await streaming.cancel("t")
                         ended = ended or record.event.type == "turn_end"
             saved = await desk.stores.checkpointer.aget_tuple({"configurable": {"thread_id": "t", "checkpoint_ns": ""}})
 

@@ -125,11 +125,11 @@ async def _play(desk: Desk, schedule: list[Step], submitted: list[str]) -> None:
                     except (TurnInProgress, RateLimited):
                         continue
                 case "cancel":
-                    streaming.cancel("t")
+                    await streaming.cancel("t")
                 case "pause":
-                    streaming.pause("t")
+                    await streaming.pause("t")
                 case "resume":
-                    streaming.resume("t")
+                    await streaming.resume("t")
                 case "listen":
                     tasks.start_soon(listen)
                 case "drop" if listeners:

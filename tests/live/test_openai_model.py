@@ -37,6 +37,9 @@ MODEL = "modelo-de-prueba"
 
 Frame = dict[str, Any]
 
+may_install = pytest.mark.timeout(400)
+"""The first test that needs aimock installs it where it is not there yet."""
+
 
 # Riders and servers.
 
@@ -190,6 +193,7 @@ def scripted(_scripted: Booth) -> Iterator[Booth]:
 # The sample conversations, played by aimock.
 
 
+@may_install
 async def test_the_sample_conversation_books_a_taxi(played: Booth, aimock: Aimock) -> None:
     before = len(await aimock.journal())
     async with rider(played.server.ws) as caller:
@@ -242,6 +246,7 @@ async def test_the_sample_conversation_books_a_taxi(played: Booth, aimock: Aimoc
     assert not [problem for entry in asked for problem in problems_of(entry["body"]["messages"])]
 
 
+@may_install
 async def test_a_booking_in_one_sentence_hands_over_until_somebody_asks(played: Booth) -> None:
     async with rider(played.server.ws) as caller:
         first = await say(caller, "Hola, necesito un taxi a la Calle 72 #43-25 en El Prado")
@@ -256,6 +261,7 @@ async def test_a_booking_in_one_sentence_hands_over_until_somebody_asks(played: 
     assert (booking["pickup"]["address"], booking["pickup"]["neighborhood"]) == ("Calle 72 #43-25", "El Prado")
 
 
+@may_install
 async def test_words_and_arguments_come_in_pieces_and_reach_the_rider_as_they_came(
     played: Booth, aimock: Aimock
 ) -> None:
@@ -280,6 +286,7 @@ async def test_words_and_arguments_come_in_pieces_and_reach_the_rider_as_they_ca
     assert call["args"] == json.loads("".join(pieces[2])) == {"address": "Calle 72 #43-25"}
 
 
+@may_install
 async def test_each_agent_is_offered_its_own_tools_and_told_what_is_known(played: Booth, aimock: Aimock) -> None:
     before = len(await aimock.journal())
     async with rider(played.server.ws) as caller:

@@ -97,7 +97,10 @@ class TestBadInput:
             await client.send(type="replay", thread_id="mine", after_seq=0)
             hidden = await client.receive()
 
-        assert refused["code"] == hidden["code"] == "forbidden_thread"
+            await client.send(type="cancel", thread_id="mine")
+            untouched = await client.receive()
+
+        assert refused["code"] == hidden["code"] == untouched["code"] == "forbidden_thread"
 
     async def test_a_page_from_elsewhere_is_not_let_in(self, server: Server) -> None:
         with pytest.raises(InvalidStatus):

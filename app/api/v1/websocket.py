@@ -1,6 +1,6 @@
 """The WebSocket of the taxi chat: two loops, frames to services and log to frames. No pipeline knowledge."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import anyio
@@ -124,11 +124,11 @@ class Connection:
             case UserInput():
                 await self._submit(said, tasks)
             case Cancel(thread_id=thread_id):
-                self._steer(self._streaming.cancel, thread_id)
+                await self._steer(self._streaming.cancel, thread_id)
             case Pause(thread_id=thread_id):
-                self._steer(self._streaming.pause, thread_id)
+                await self._steer(self._streaming.pause, thread_id)
             case Resume(thread_id=thread_id):
-                self._steer(self._streaming.resume, thread_id)
+                await self._steer(self._streaming.resume, thread_id)
             case Replay():
                 await self._listen(said.thread_id, tasks, replay=said)
                 self._thread_id = said.thread_id
@@ -159,11 +159,11 @@ class Connection:
             raise
         self._user_id, self._thread_id = user_id, thread_id
 
-    def _steer(self, command: Callable[[str], bool], thread_id: str | None) -> None:
+    async def _steer(self, command: Callable[..., Awaitable[bool]], thread_id: str | None) -> None:
         """Cancel, pause or resume; where no turn runs there is nothing to do."""
         thread_id = thread_id or self._thread_id
         if thread_id is not None:
-            command(thread_id)
+            await command(thread_id, user_id=self._user_id)
 
     def _take_audio(self, data: bytes) -> None:
         if len(data) % 2:
