@@ -62,7 +62,7 @@ def configure_logging(*, level: str, style: str, file: Path | None, personal: bo
     if file is not None:
         root.addHandler(_handler(logging.FileHandler(file, encoding="utf-8"), shared, as_json=True))
     root.setLevel(level)
-    for noisy in ("httpx", "httpcore", "openai", "aiosqlite", "asyncio", "uvicorn.access"):
+    for noisy in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "aiosqlite", "asyncio", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers.clear()

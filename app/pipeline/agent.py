@@ -22,6 +22,7 @@ Emit = Callable[[ThreadEvent], Awaitable[None]]
 
 _CANCEL_SECONDS = 10.0
 """How long a cancelled graph may take to finish what must not be cut."""
+_CANCEL_TRIES = 5
 
 
 class GraphContext(Protocol):
@@ -122,9 +123,12 @@ class AgentTurn:
         try:
             await asyncio.wait([task])
         except get_cancelled_exc_class():
-            task.cancel()
-            with CancelScope(shield=True), anyio.move_on_after(_CANCEL_SECONDS):
-                await asyncio.wait([task])
+            with CancelScope(shield=True):
+                # asyncio.wait_for on Python 3.11 can swallow a cancellation: it is repeated, unhurriedly.
+                for _ in range(_CANCEL_TRIES):
+                    task.cancel()
+                    if (await asyncio.wait([task], timeout=_CANCEL_SECONDS / _CANCEL_TRIES))[0]:
+                        break
             if not task.done():
                 log.error("graph did not stop", thread_id=self._said.thread_id, turn_id=self._said.turn_id)
             elif not task.cancelled() and task.exception() is not None:

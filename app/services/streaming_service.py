@@ -257,9 +257,10 @@ class StreamingService:
     async def _steer(self, thread_id: str, user_id: str | None, command: Callable[[_Live], None]) -> bool:
         await self._threads.authorise(thread_id, user_id)
         lane = self._lanes.get(thread_id)
-        if lane is None or lane.live is None:
+        turn = lane and (lane.live or next(iter(lane.waiting), None))
+        if not turn:
             return False
-        command(lane.live)
+        command(turn)
         return True
 
     async def _work(self, thread_id: str, lane: _Lane) -> None:

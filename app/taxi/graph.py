@@ -283,7 +283,7 @@ def read_calls(message: AIMessageChunk) -> tuple[list[ToolCall], list[InvalidToo
         name = (chunk["name"] or "").encode(errors="replace").decode()
         given, call_id = chunk["args"] or "{}", chunk["id"]
         try:
-            args = json.loads(given)
+            args = json.loads(given, parse_int=_int64)
             # No store takes NaN or half a surrogate pair.
             json.dumps(args, ensure_ascii=False, allow_nan=False).encode()
         except (ValueError, RecursionError):
@@ -295,6 +295,14 @@ def read_calls(message: AIMessageChunk) -> tuple[list[ToolCall], list[InvalidToo
                 InvalidToolCall(name=name, args="{}", id=call_id, error="not a JSON object", type="invalid_tool_call")
             )
     return readable, unreadable
+
+
+def _int64(digits: str) -> int:
+    """Return an integer that a checkpoint can hold."""
+    value = int(digits)
+    if not -(2**63) <= value < 2**63:
+        raise ValueError("an integer beyond 64 bits")
+    return value
 
 
 def system_prompt(agent: Agent, state: TaxiState, context: Context) -> str:

@@ -22,10 +22,12 @@ class SpokenText:
         self._held = ""
         self._thinking = False
         self._decided = False
+        self._half = ""
         self.said = ""
 
     def feed(self, piece: str) -> str:
         """Return what may be said now that ``piece`` has come."""
+        piece = self._whole_characters(piece)
         if self._decided:
             self.said += piece
             return piece
@@ -44,6 +46,13 @@ class SpokenText:
             return ""
         rest = self._held.strip()
         return "" if not rest or _is_json(rest) else self._say(rest)
+
+    def _whole_characters(self, piece: str) -> str:
+        """Join a character that was cut in two by the stream; what is no character becomes U+FFFD."""
+        piece, self._half = self._half + piece, ""
+        if "\ud800" <= piece[-1:] <= "\udbff":
+            piece, self._half = piece[:-1], piece[-1]
+        return piece.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     def _skip_thoughts(self) -> None:
         while True:

@@ -15,6 +15,7 @@ from app.models.events import (
     EventSource,
     SttChunk,
     SttOutput,
+    ThreadEvent,
     ToolCall,
     ToolResult,
     TtsChunk,
@@ -91,6 +92,16 @@ class Lifecycle:
                 raise IllegalEventError("a turn's end before what it opened was closed")
             case _:
                 return following
+
+    def allows(self, event: ThreadEvent) -> bool:
+        """Return whether ``event`` may come now."""
+        if not isinstance(event, TurnEvent):
+            return True
+        try:
+            self.check(event)
+        except IllegalEventError:
+            return False
+        return True
 
     def accept(self, event: TurnEvent) -> None:
         """Take the next event.

@@ -293,7 +293,7 @@ class _Run:
         if self._lifecycle.phase is Phase.HEARD:
             await self._append(await self._turn_start())
         for event in self._stages.undelivered():
-            if isinstance(event, ToolCall | ToolResult | BookingUpdate):
+            if isinstance(event, ToolCall | ToolResult | BookingUpdate) and self._lifecycle.allows(event):
                 await self._append(event)
         for event in self._lifecycle.closing(self._source):
             await self._append(event)

@@ -129,6 +129,15 @@ class TestTools:
         assert said.of(ToolResult)[0].result["code"] == "invalid_arguments"
         assert said.end.status == "completed"
 
+    @pytest.mark.parametrize(
+        "arguments", ['{"reason": NaN}', '{"reason": 1' + "0" * 400 + "}", '["a"]', '{"a": "\\ud800"}']
+    )
+    async def test_arguments_that_no_store_can_hold_get_an_answer(self, arguments: str) -> None:
+        (said,) = await play(calls(("TransferToHuman", arguments)), words("¡Hola!"))
+
+        assert said.of(ToolResult)[0].result["code"] == "invalid_arguments"
+        assert said.end.status == "completed"
+
     async def test_arguments_of_the_wrong_type_get_an_answer(self) -> None:
         (said,) = await play(
             calls(("TransferToNavegante", "{}")),

@@ -746,7 +746,6 @@ async def test_a_turn_that_is_cut_after_any_frame_leaves_a_history_that_a_model_
         raise AssertionError("the turn never came to its last words")
 
 
-@pytest.mark.xfail(reason="StreamingService.cancel sees no turn until its task has begun", strict=False)
 async def test_a_cancel_right_behind_the_words_ends_their_turn(scripted: Booth, model: ScriptedModel) -> None:
     model.when("Hola, olvídalo", Answer("¡Hola!"))
 

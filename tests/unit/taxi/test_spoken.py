@@ -44,5 +44,10 @@ def test_thoughts_are_never_spoken(thought: str, places: list[int]) -> None:
     assert speak(cut(f"<think>{thought.replace('</think>', '')}</think>¡Hola!", places)) == "¡Hola!"
 
 
+def test_a_character_cut_in_two_by_the_stream_is_spoken_whole() -> None:
+    assert speak(["Va tu \ud83d", "\ude95", "!"]) == "Va tu 🚕!"
+    assert speak(["Va \ude95 tu", " taxi\ud83d"]) == "Va \ufffd tu taxi"
+
+
 def test_a_thought_that_never_ends_is_not_spoken() -> None:
     assert speak(["<think>", "…"]) == ""
