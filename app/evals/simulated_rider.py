@@ -177,9 +177,18 @@ class SimulatedRider:
 
     def _words(self, topic: Topic) -> str:
         choices: Sequence[str] = _DEFAULTS[self._rider.style].get(topic, ())
+        if self._wanted and (known := self._known(topic, self._wanted)):
+            return known
         if choices:
             return self._random.choice(choices)
         return self._wanted.address if topic in ("address", "which_address") and self._wanted else "no"
+
+    def _known(self, topic: Topic, wanted: ExpectedBooking) -> str | None:
+        """Return what the rider knows of a topic without the scenario's own words for it."""
+        if topic == "payment" and wanted.payment_method == "efectivo":
+            return None
+        known = {"neighborhood": wanted.neighborhood, "city": wanted.city, "payment": wanted.payment_method}
+        return known.get(topic)
 
     def _answer_summary(self, wanted: ExpectedBooking, heard: str) -> Utterance | None:
         """Say yes to what is right; to a question about the address alone this is no consent to a taxi."""

@@ -94,7 +94,7 @@ class LogReader(Protocol):
         """Return the next records, at least one; wait for them if need be.
 
         Raises:
-            LogTruncated: The reader fell behind what the log keeps, or the log was renewed or forgotten.
+            LogTruncated: The reader fell behind what the log keeps, or the log was forgotten.
         """
         ...
 
@@ -125,10 +125,6 @@ class EventLog(Protocol):
         With an ``epoch`` that is not the log's, or an ``after_seq`` that the log does not reach, the
         reader says ``recovered`` false and starts at the newest position.
         """
-        ...
-
-    async def renew(self, thread_id: str) -> None:
-        """Begin a new epoch: numbers given out before are not to be trusted."""
         ...
 
     async def forget(self, thread_id: str) -> None:

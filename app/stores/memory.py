@@ -169,18 +169,13 @@ class MemoryLogReader:
     async def read(self) -> Sequence[Record]:
         """See ``LogReader``."""
         log = self._log
-        while log.last_seq <= self._seq and not self._is_lost:
+        while log.last_seq <= self._seq and not log.closed:
             await log.wait()
-        if self._is_lost or log.first_seq > self._seq + 1:
+        if log.closed or log.first_seq > self._seq + 1:
             raise LogTruncated
         records = log.following(self._seq)
         self._seq = records[-1].seq
         return records
-
-    @property
-    def _is_lost(self) -> bool:
-        """Whether the log was forgotten or renewed."""
-        return self._log.closed or self._log.epoch != self.position.epoch
 
 
 def reaches_back(newest: Position, first_seq: int, *, after_seq: int | None, epoch: str | None) -> bool:
@@ -238,13 +233,6 @@ class MemoryEventLog:
             yield MemoryLogReader(log, after_seq=after_seq, epoch=epoch)
         finally:
             log.readers -= 1
-
-    async def renew(self, thread_id: str) -> None:
-        """See ``EventLog``."""
-        log = self._thread(thread_id)
-        log.epoch = self._new_id()
-        log.records.clear()
-        log.ring()
 
     async def forget(self, thread_id: str) -> None:
         """See ``EventLog``."""

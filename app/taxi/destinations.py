@@ -21,7 +21,7 @@ _TO = r"(?:con (?:destino|rumbo) (?:a|al|hacia|para)|rumbo (?:a|al)|para|pa'?l|p
 _CLITICS = r"(?:me|te|les?|l[oa]s?|nos|se)?(?:l[oa]s?)?\b"
 _INFINITIVE = (
     r"(?:pag|cancel|necesit|est|llev|esper|viaj|tom|d|pregunt|confirm|us|utiliz|lleg|busc|compr|demor|cambi|solicit|"
-    rf"trabaj|baj|mand|avis|llam|qued|dej|entreg|regres|habl|consult|report|reserv|visit|colg|mont|agarr)ar{_CLITICS}|"
+    rf"trabaj|baj|mand|avis|llam|qued|dej|entreg|regres|habl|consult|report|reserv|visit|colg|mont|agarr|cost|cobr|tard|gust)ar{_CLITICS}|"
     rf"(?:s|hac|quer|ten|pon|v|recog|cog|pod|volv|com|requer)er{_CLITICS}|"
     rf"(?:|sal|ped|dec|transfer|sub|requer|segu)ir{_CLITICS}"
 )
@@ -113,6 +113,7 @@ _STOP = re.compile(
     r"con un[oa]?s?|con (?:dos|tres|cuatro|\d)(?= [a-z]{4}))\b"
     r"|\b(?:a|para) (?:la (?:1|una)|las (?:1?\d|2[0-4]|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|diez|once|doce))\b"
     r"(?! (?:con|ave|numero|bocas)\b)"
+    rf"|\b(?:a|para) (?:{_INFINITIVE})\b"
 )
 _JOINS = re.compile(
     r"\s*(?:#|no\b\.?\s*\d|n[uo]m\w*\.?\s*\d|con (?:calle|carrera|\d)|n[°o]\s*\d|\d|barrio|edificio|ed\b|torre|apto|"

@@ -63,7 +63,7 @@ sounds good|yes please|please do|send it|book it
 _YES_ALONG = """
 ya|pues|entonces|bien|muy bien|cierto|es cierto|claro como no|como no|estan bien|asi esta bien
 por favor|porfa|porfavor|porfis|please|gracias|muchas gracias|mil gracias|muy amable|thanks|thank you|senor|senora
-senorita|seno|mi llave|mi amor|amor|mija|mijo|hermano|parce|viejo|vieja|mi vale|cuadro|primo|compa|joven|nene|nena
+senorita|seno|mi llave|mi amor|amor|mi vida|mi cielo|corazon|mija|mijo|hermano|parce|viejo|vieja|mi vale|cuadro|primo|compa|joven|nene|nena
 reina|mi rey|mi reina|amigo|amiga|doctor|doctora|aja|eche|nojoda|uju|ujum|aha|esa es|ese es|esa es la direccion
 es la direccion|esa misma|ese mismo|esos son|son correctos|los datos son correctos|los datos estan correctos
 todos los datos estan correctos|la direccion esta bien|la direccion es correcta|mandame {ride}|mandeme {ride}
@@ -88,7 +88,7 @@ no estoy de acuerdo|confirmo que no|no thanks|no thank you|nothing else|that is 
 
 _NO_ALONG = """
 ya|pues|asi|por ahora|por el momento|de momento|gracias|muchas gracias|mil gracias|muy amable|por favor|porfa|thanks
-thank you|senor|senora|senorita|seno|mi llave|mi amor|amor|mija|mijo|hermano|parce|viejo|vieja|primo|compa|amigo
+thank you|senor|senora|senorita|seno|mi llave|mi amor|amor|mi vida|mi cielo|corazon|mija|mijo|hermano|parce|viejo|vieja|primo|compa|amigo
 amiga|esta bien|todo bien|listo|perfecto|bien|eche|nojoda|aja|tranquilo|tranquila|tranqui|dejalo asi|deje asi
 deja asi|con eso|eso|ok|de nada|please
 """
@@ -368,7 +368,9 @@ _PATTERNS: dict[Intent, str] = {
         r"\b(?:repit\w+|repet\w+|otra vez por favor|me lo (?:dices|dice) (?:otra vez|de nuevo)|(?:dilo|digalo|diga|"
         r"di) (?:otra vez|de nuevo)|como (?:dijo|dijiste|dice|dices|fue)|que (?:dijo|dijiste|dice usted)|no (?:te |"
         r"le |lo |la |se )?(?:entend\w+|entiend\w+|escuch\w+|oi|oigo|copio|copie|capt\w+)|say (?:that |it )?again|"
-        r"repeat|come again|didn.?t (?:hear|catch|understand)|pardon)\b"
+        r"repeat|come again|didn.?t (?:hear|catch|understand)|pardon|"
+        r"me (?:escuchas?|escucha usted|oyes?|copias?)|(?:sigues?|estas?|hay alguien) ahi|are you there|"
+        r"can you hear me)\b"
         r"|^\W*(?:(?:de nuevo|otra vez|como|que|ah|mande|perdon|cual|what|sorry)(?: (?:por favor|porfa|perdon|que|"
         r"cosa|fue|senorita|senor))*\W*)$"
     ),
@@ -452,7 +454,7 @@ _EXCEPT: dict[Intent, str] = {
         r"va)\b|\b(?:deje|olvide|se me (?:quedo|olvido|perdio))\b"
         r"|\bcuanto (?:me )?(?:cuesta|vale|cobran?|sale|es|seria|demora) (?:\w+ ){0,2}(?:un|una|el|la|mi|por un) \w"
     ),
-    Intent.CANCEL: r"\bno (?:me )?(?:lo |la |vayan? a |vayas a |quiero |voy a )?(?:cancel|anul)",
+    Intent.CANCEL: r"\bno (?:(?:me|se|lo|la|vayan? a|vayas a|quiero|voy a|hay que|es para) )*(?:cancel|anul)",
     Intent.GREETING: r"^\W*(?:que (?:hubo|mas) (?:con|de)\b)",
     Intent.WAIT: (
         r"\bsin esper|\bhag\w+ esper|\b(?:lo|los|te) espero\b|\besper(?:a|an|are|amos|e|en)(?: \w+)? en "

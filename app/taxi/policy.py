@@ -6,6 +6,7 @@ answers with what any model answers with, words and tool calls. What it asked la
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,8 @@ Answer = tuple[str, list[tuple[str, dict[str, Any]]], dict[str, Any]]
 _NUMBER_LENGTH = 8
 """Characters of a booking's id that are read to a rider."""
 _MANY_MISSES = 2
+_NOISE = re.compile(r"\W*(?:(?:e+h*|m+|h+m+|a+h+|o+h+|u+h+|este|pues|\w*ruido|silencio|musica|inaudible)\W*)*")
+"""What is left of silence, of hesitation and of what a recogniser makes of noise."""
 _SPANISH_WORDS = frozenset(
     [
         "quiero",
@@ -96,6 +99,19 @@ class Scene:
         if not self.gives_address or self.came_by("ValidateAddress"):
             return False
         return known is None or self.reading.address != known.address
+
+    @property
+    def corrects_neighborhood(self) -> bool:
+        """Whether the rider puts another neighbourhood in place of the one known: «no, el barrio es Colombia»."""
+        known, named = self.draft.pickup, self.reading.neighborhood
+        if known is None or named is None or named == known.neighborhood or self.came_by("ValidateAddress"):
+            return False
+        return Intent.CORRECTION in self.wants or "barrio" in fold(self.heard)
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether there is nothing in the words: a noise, a greeting, «mmm»."""
+        return Intent.GREETING in self.wants or _NOISE.fullmatch(fold(self.heard)) is not None
 
     @property
     def gives_details(self) -> bool:
@@ -214,7 +230,9 @@ def _navegante(scene: Scene) -> Answer:
     is_answer = scene.asked in ("neighborhood", "city") and known is not None and not scene.done
     if known is not None and is_answer and not _is_beside_the_point(scene):
         return _answer_about_address(scene, known)
-    if scene.reading.neighborhood or scene.reading.choices:
+    if scene.reading.neighborhood:
+        return scene.call("ValidateAddress", neighborhood=scene.reading.neighborhood, city=town)
+    if scene.reading.choices:
         return scene.call("ValidateAddress", address=scene.pickup_phrase)
     if scene.draft.pickup_ready and not scene.came_by("BacktrackToNavegante"):
         return scene.call("TransferToOperador")
@@ -227,7 +245,7 @@ def _operador(scene: Scene) -> Answer:
     draft = scene.draft
     if answer := _leave(scene):
         return answer
-    if not draft.pickup_ready or scene.gives_new_address:
+    if not draft.pickup_ready or scene.gives_new_address or scene.corrects_neighborhood:
         return scene.call("BacktrackToNavegante")
     sent_back = scene.came_by("BacktrackToOperador")
     arrived = scene.came_by("TransferToOperador")
@@ -245,6 +263,8 @@ def _operador(scene: Scene) -> Answer:
             else _unclear(scene, pending, "payment")
         )
     answered = scene.asked == "specials" and not arrived and not scene.done
+    if answered and scene.says_nothing and not scene.gives_details:
+        return _unclear(scene, pending, "specials")
     if not draft.specials_settled and not answered:
         return scene.speak(pending, asked="specials")
     if answered and scene.slots.payment_method and not scene.slots.notes and not is_no(scene.heard):
@@ -323,6 +343,8 @@ def _aside(scene: Scene, *, pending: tuple[str, str] | None) -> Answer | None:
         (Intent.OUT_OF_SCOPE, "scope"),
     )
     for intent, name in asides:
+        if intent is Intent.WAIT and (scene.gives_address or scene.gives_details or Intent.ANOTHER in wants):
+            continue  # «no, espera, es la 86»: who waits says nothing else
         if intent in wants:
             text = phrase(name, scene.language, covered=", ".join(scene.facts.get("coverage", ())))
             if intent is Intent.WAIT:

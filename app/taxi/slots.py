@@ -447,7 +447,10 @@ def _after_space(text: str, position: int, skipped: str = " ") -> int:
 
 def _passengers(folded: str) -> tuple[int | None, list[tuple[int, int]]]:
     """Return how many travel, and where that stands."""
-    for match in _PASSENGERS.finditer(folded):
+    found = list(_PASSENGERS.finditer(folded))
+    # «no somos tres, somos cuatro»: what is denied counts only where nothing is put in its place.
+    said = [match for match in found if not re.search(r"\bno $", folded[: match.start()])]
+    for match in said or found:
         if match["alone"] or match["pair"]:
             return 1 if match["alone"] else 2, [match.span()]
         count = number(match["are"] or match["count"] or match["for"])

@@ -151,6 +151,8 @@ def read_when(folded: str) -> TimeReading:
     if clock:
         time = clock[0].written(part)
         return TimeReading(f"{day_text} {time}" if day_text else time, spans)
+    if day_text == "hoy" and not part:
+        return TimeReading(None, ())  # «hoy se me dañó el carro»: no time at all
     if day_text:
         return TimeReading(f"{day_text} en la {_WRITTEN_PART[part]}" if part else day_text, spans)
     if later:

@@ -177,38 +177,6 @@ class TestEveryLog:
             assert texts(await read_after(log, 1, epoch=epoch)) == ["2"]
             assert await read_after(log, 2, epoch=epoch) == []
 
-    async def test_renewing_begins_an_epoch_and_goes_on_numbering(self, log: EventLog) -> None:
-        await log.append(T, chunks(1, 2))
-        before = await log.position(T)
-        await log.renew(T)
-        after = await log.position(T)
-        assert (after.seq, after.epoch != before.epoch) == (2, True)
-        async with log.open(T, after_seq=2, epoch=before.epoch) as reader:
-            assert not reader.recovered
-        async with log.open(T, after_seq=1) as reader:
-            assert not reader.recovered
-        assert numbers(await log.append(T, chunks(3))) == [3]
-        assert texts(await read_after(log, 2, epoch=after.epoch)) == ["3"]
-
-    async def test_renewing_ends_the_readers_of_the_old_epoch(self, log: EventLog) -> None:
-        await log.append(T, chunks(1))
-        async with log.open(T) as waits, log.open(T, after_seq=0) as is_behind:
-            waiting = asyncio.create_task(waits.read())
-            await asyncio.sleep(0)
-            await log.renew(T)
-            await log.append(T, chunks(2))
-            with pytest.raises(LogTruncated):
-                await waiting
-            with pytest.raises(LogTruncated):
-                await is_behind.read()
-
-    async def test_a_log_that_has_nothing_yet_can_be_renewed(self, log: EventLog) -> None:
-        before = await log.position(T)
-        await log.renew(T)
-        after = await log.position(T)
-        assert (after.seq, after.epoch != before.epoch) == (0, True)
-        assert numbers(await log.append(T, chunks(1), durable=True)) == [1]
-
     async def test_forgetting_begins_anew(self, log: EventLog) -> None:
         await log.append(T, chunks(1, 2), durable=True)
         before = await log.position(T)
@@ -297,22 +265,16 @@ class TestOnAFile:
             assert numbers(await log.append(T, chunks(5))) == [5]
             assert texts(await read_after(log, 3, epoch=before.epoch)) == ["4", "5"]
 
-    async def test_a_restart_keeps_retention_renewal_and_forgetting(self, sql_logs: SqlLogs) -> None:
+    async def test_a_restart_keeps_retention_and_forgetting(self, sql_logs: SqlLogs) -> None:
         async with sql_logs.open(Limits(max_events=2)) as log:
             await log.append(T, chunks(1, 2, 3, 4))
             await sql_logs.tidy(log)
-            await log.append("renewed", chunks(1, 2))
-            await log.renew("renewed")
             await log.append("forgotten", chunks(1, 2))
             await log.forget("forgotten")
-            renewed = await log.position("renewed")
         async with sql_logs.open() as log:
             async with log.open(T, after_seq=1) as reader:
                 assert not reader.recovered
             assert numbers(await read_after(log, 2)) == [3, 4]
-            assert await log.position("renewed") == renewed
-            async with log.open("renewed", after_seq=0) as reader:
-                assert not reader.recovered
             assert (await log.position("forgotten")).seq == 0
 
     async def test_after_a_crash_what_was_durable_is_there(self, sql_logs: SqlLogs) -> None:
@@ -394,7 +356,7 @@ class TestOnAFile:
             assert texts(await read_after(log, 0)) == ["1", "2"]
 
     @pytest.mark.parametrize("failure", ["before", "after"])
-    async def test_renewing_and_forgetting_that_fail_can_be_repeated(
+    async def test_forgetting_that_fails_can_be_repeated(
         self, sql_logs: SqlLogs, commits: "Commits", failure: str
     ) -> None:
         async with sql_logs.open() as log:
@@ -402,14 +364,10 @@ class TestOnAFile:
             before = await log.position(T)
             commits.fail = failure
             with pytest.raises(StoreError):
-                await log.renew(T)
-            with pytest.raises(StoreError):
                 await log.forget(T)
             commits.fail = ""
             assert await log.position(T) == before
             assert numbers(await log.append(T, chunks(3))) == [3]
-            await log.renew(T)
-            assert (await log.position(T)).seq == 3
             await log.forget(T)
             assert (await log.position(T)).seq == 0
 
@@ -438,14 +396,13 @@ class TestOnAFile:
             while log._writer.backlog:
                 await anyio.lowlevel.checkpoint()
 
-    async def test_what_is_renewed_or_forgotten_is_no_longer_owed(self, sql_logs: SqlLogs) -> None:
+    async def test_what_is_forgotten_is_no_longer_owed(self, sql_logs: SqlLogs) -> None:
         sql_logs.bounds = LogLimits(write_every=3600)
         async with sql_logs.open() as log:
-            for discard in (log.renew, log.forget):
-                await log.append(T, chunks(1, 2, 3))
-                await discard(T)
-                assert log._writer.backlog == 0
-                assert log._writer.is_done
+            await log.append(T, chunks(1, 2, 3))
+            await log.forget(T)
+            assert log._writer.backlog == 0
+            assert log._writer.is_done
 
     async def test_a_full_backlog_refuses_all_but_the_end_of_a_turn(
         self, sql_logs: SqlLogs, commits: "Commits"

@@ -127,15 +127,6 @@ class SqlEventLog:
         finally:
             tail.holders -= 1
 
-    async def renew(self, thread_id: str) -> None:
-        """See ``EventLog``."""
-        async with self._locked(thread_id) as tail, self._changing(tail), self._database.write() as connection:
-            newest = Position(tail.last_seq, self._new_id())
-            await self._journal.renew(connection, thread_id, newest)
-            await connection.commit()
-            self._writer.settle(tail, len(tail.unwritten))
-            tail.renew(newest)
-
     async def forget(self, thread_id: str) -> None:
         """See ``EventLog``."""
         async with self._locked(thread_id) as tail, self._changing(tail), self._database.write() as connection:

@@ -134,12 +134,6 @@ class Journal:
             rows = (await connection.execute(page)).all()
         return [Record(seq, EVENT.validate_json(payload)) for seq, payload in rows]
 
-    async def renew(self, connection: AsyncConnection, thread_id: str, newest: Position) -> None:
-        """Delete the events of a thread, and store the position from which it goes on."""
-        await connection.execute(delete(events).where(events.c.thread_id == thread_id))
-        head = self._head(thread_id, newest, newest.seq + 1)
-        await insert_or_update(connection, threads, [head], keys=("thread_id",), update=tuple(head))
-
     async def forget(self, connection: AsyncConnection, thread_id: str) -> None:
         """Delete everything about a thread."""
         await connection.execute(delete(threads).where(threads.c.thread_id == thread_id))

@@ -29,21 +29,16 @@ class SqlLogReader:
     async def read(self) -> Sequence[Record]:
         """See ``LogReader``."""
         tail = self._tail
-        while tail.last_seq <= self._seq and not self._is_lost:
+        while tail.last_seq <= self._seq and not tail.closed:
             await tail.wait()
         records: Sequence[Record] = []
-        if tail.first_seq <= self._seq + 1 and not self._is_lost:
+        if tail.first_seq <= self._seq + 1 and not tail.closed:
             records = tail.following(self._seq)
-        elif not self._is_lost:
+        elif not tail.closed:
             records = await self._journal.read(
                 tail.thread_id, after_seq=self._seq, until_seq=tail.written_seq, limit=_PAGE
             )
-        if self._is_lost or not records or records[0].seq != self._seq + 1:
+        if tail.closed or not records or records[0].seq != self._seq + 1:
             raise LogTruncated
         self._seq = records[-1].seq
         return records
-
-    @property
-    def _is_lost(self) -> bool:
-        """Whether the log was forgotten or renewed."""
-        return self._tail.closed or self._tail.epoch != self.position.epoch

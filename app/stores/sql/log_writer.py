@@ -95,8 +95,8 @@ class LogWriter:
     async def _write_batch(self) -> None:
         """Write the oldest rows that are owed, of as many threads as there is room for."""
         async with self._database.write() as connection:
-            # Only now, with the database to itself, does it look at what is owed: a durable append, a
-            # renewal or a forgotten thread may have changed that while it waited.
+            # Only now, with the database to itself, does it look at what is owed: a durable append
+            # or a forgotten thread may have changed that while it waited.
             written: list[tuple[Tail, ThreadRows]] = []
             room = self._limits.batch
             for tail in self._owing.values():

@@ -21,7 +21,7 @@ class Tail(ThreadLog):
         super().__init__(Position(0, ""))
         self.thread_id = thread_id
         self.lock = anyio.Lock(fast_acquire=True)
-        """Held by whoever loads, appends durably, renews or forgets."""
+        """Held by whoever loads, appends durably or forgets."""
         self.touched = 0
         """When it was last used; milliseconds since the epoch."""
         self.holders = 0
@@ -83,14 +83,6 @@ class Tail(ThreadLog):
         self.kept_from = max(self.kept_from, seq + 1)
         while self.records and self.records[0].seq <= min(seq, self.written_seq):
             self.records.popleft()
-
-    def renew(self, newest: Position) -> None:
-        """Go on from ``newest`` with nothing behind it."""
-        self.epoch, self.kept_from, self.prior = newest.epoch, newest.seq + 1, None
-        self.records.clear()
-        self.unwritten.clear()
-        self.uncertain = False
-        self.ring()
 
     def agrees(self, epoch: str | None, after_seq: int | None) -> bool:
         """Return whether ``after_seq`` of the epoch before means the same in this one."""

@@ -14,6 +14,7 @@ from app.taxi.places.candidates import Candidate, apply_correction, corrections,
 from app.taxi.places.complements import Complement, complements
 from app.taxi.places.gazetteer import Gazetteer, Match, Neighborhood, PlaceMatch
 from app.taxi.places.lexicon import words
+from app.taxi.places.matching import Hit
 from app.taxi.places.meaning import Meaning
 from app.taxi.places.questions import ask_about, ask_city, ask_neighborhood, ask_place
 from app.taxi.places.spelling import repair
@@ -210,10 +211,10 @@ def _replace(before: Candidate, after: Candidate) -> Candidate:
 
 def _surroundings(text: str, tokens: list[Token], used: frozenset[int], gazetteer: Gazetteer) -> _Surroundings:
     found_city = gazetteer.city_in(tokens, masked=used)
-    masked = used | (frozenset(range(found_city.first, found_city.after)) if found_city else frozenset())
+    masked = used | (_of_city(tokens, found_city) if found_city else frozenset())
     city = found_city.entry if found_city else None
     matches = gazetteer.neighborhoods_in(tokens, city=city, masked=masked)
-    matches = _leading_matches(matches)
+    matches = _leading_matches(_not_taken_back(matches, tokens))
     spans = [(match.start, match.end) for match in matches[:1]]
     if found_city is not None:
         spans.append((tokens[found_city.first].start, tokens[found_city.after - 1].end))
@@ -222,6 +223,21 @@ def _surroundings(text: str, tokens: list[Token], used: frozenset[int], gazettee
     )
     details = tuple(complements(text, tokens, taken))
     return _Surroundings(city, tuple(match.neighborhood for match in matches), details, tuple(spans))
+
+
+def _of_city(tokens: Sequence[Token], city: Hit[str]) -> frozenset[int]:
+    """Positions of a municipality with the "de" or "en" before it: "el Carmen de Barranquilla"."""
+    linked = city.first > 0 and tokens[city.first - 1].text in {"de", "en"}
+    return frozenset(range(city.first - linked, city.after))
+
+
+def _not_taken_back(matches: list[Match], tokens: Sequence[Token]) -> list[Match]:
+    """Leave out what a correction between two names takes back: "Villa Campestre, no, Villa Santos"."""
+    for mark in corrections(tokens):
+        if mark < len(tokens):
+            later = [match for match in matches if match.start >= tokens[mark].start]
+            matches = later or matches
+    return matches
 
 
 def _leading_matches(matches: list[Match]) -> list[Match]:
@@ -308,10 +324,14 @@ def _street_reading(
         ask=ask,
         choices=options,
         missing=tuple(missing),
-        spans=tuple(sorted({span, *around.spans})),
+        spans=tuple(sorted({span, *around.spans, *_spans_of(around.details, tokens)})),
         parsed=None if choices else meaning.address,
         candidates=around.barrios if len(around.barrios) > 1 else (),
     )
+
+
+def _spans_of(details: Sequence[Complement], tokens: Sequence[Token]) -> list[tuple[int, int]]:
+    return [(tokens[one.first].start, tokens[one.after - 1].end) for one in details]
 
 
 def _place_reading(text: str, tokens: list[Token], gazetteer: Gazetteer) -> Reading:

@@ -31,6 +31,12 @@ _COMMON: Final = words(
 )
 
 _SHORT_TEXT: Final = 40
+_LINKING: Final = frozenset({"es", "era", "seria"})
+_FOLLOWING: Final = words(
+    "con en de para por y pago pagando pagamos cancelo efectivo nequi daviplata tarjeta gracias porfa porfavor llevo "
+    "voy vamos somos soy necesito please"
+)
+"""Words that begin something else: a name before them has ended."""
 _CONTINUING: Final = frozenset({"comercial", "medico", "empresarial", "deportivo", "cultural"})
 _SHORT_FORMS: Final = {
     "vila": "villa", "biya": "villa", "viya": "villa", "billa": "villa", "sta": "santa", "sto": "santo",
@@ -295,12 +301,15 @@ def _word(tokens: Sequence[Token], index: int) -> str:
 def _fenced(tokens: Sequence[Token], first: int, after: int, masked: frozenset[int]) -> bool:
     """Whether a name stands between commas, the ends of the text or the address ("calle 63B # 22-45, Los Andes")."""
     open_left = first == 0 or first - 1 in masked or tokens[first - 1].kind == "sign"
-    return open_left and (after >= len(tokens) or after in masked or tokens[after].kind == "sign")
+    ends = after >= len(tokens) or after in masked or tokens[after].kind == "sign"
+    return open_left and (ends or _word(tokens, after) in _FOLLOWING)
 
 
 def _previous(tokens: Sequence[Token], position: int) -> str:
-    """The word before a position; a point of an abbreviation is skipped."""
+    """The word before a position; a point of an abbreviation and the "es" of "el barrio es..." are skipped."""
     index = position - 1
+    if _word(tokens, index) in _LINKING:
+        index -= 1
     if 0 <= index < len(tokens) and tokens[index].text in {".", ":", '"', "«", "“"}:
         index -= 1
     return _word(tokens, index)
