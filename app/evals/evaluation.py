@@ -74,11 +74,13 @@ async def evaluate(
         outcomes[place, repetition] = outcome
         on_outcome(outcome)
 
-    async with httpx.AsyncClient(base_url=http_base(url), trust_env=False, timeout=30) as http:
-        async with anyio.create_task_group() as group:
-            for place in range(len(scenarios)):
-                for repetition in range(repeat):
-                    group.start_soon(play, place, repetition)
+    async with (
+        httpx.AsyncClient(base_url=http_base(url), trust_env=False, timeout=30) as http,
+        anyio.create_task_group() as group,
+    ):
+        for place in range(len(scenarios)):
+            for repetition in range(repeat):
+                group.start_soon(play, place, repetition)
     return [outcomes[key] for key in sorted(outcomes)]
 
 

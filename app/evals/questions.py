@@ -42,7 +42,7 @@ _NEXT: tuple[tuple[Topic, re.Pattern[str]], ...] = (
     (
         "neighborhood",
         re.compile(
-            r"\b(?:que|cual|cuales|which|what)\b.{0,25}\b(?:barrio|sector|urbanizacion|neighbou?rhood)\b"
+            r"\b(?:que|cual|cuales|which|what)\b(?:(?!direccion|address).){0,25}\b(?:barrio|sector|urbanizacion|neighbou?rhood)\b"
             r"|\bbarrio\b(?!.*\bdireccion\b)|\bneighbou?rhood\b(?!.*\baddress\b)"
         ),
     ),
@@ -70,7 +70,7 @@ _NEXT: tuple[tuple[Topic, re.Pattern[str]], ...] = (
 def last_question(text: str) -> str | None:
     """Return the last question of an answer, or the last sentence that tells the rider to say something."""
     folded = _ABBREVIATION.sub(r"\1", plain(text))
-    sentences = [sentence.strip() for sentence in _SENTENCE.findall(folded)]
+    sentences: list[str] = [sentence.strip() for sentence in _SENTENCE.findall(folded)]
     asking = [sentence for sentence in sentences if sentence.endswith("?")]
     if asking:
         return asking[-1]

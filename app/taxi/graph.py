@@ -105,22 +105,25 @@ def build_graph(
     return builder.compile(checkpointer=checkpointer).with_config(recursion_limit=4 * _MAX_STEPS)
 
 
-def router(state: TaxiState) -> AgentName:
+# The edges are coroutines because LangGraph runs plain functions in a thread each.
+
+
+async def router(state: TaxiState) -> AgentName:
     """Return whose turn it is."""
     agent = state.get("active_agent", "RECEPCIONISTA")
     log.debug("router", stage="router", agent=agent)
     return agent
 
 
-def after_speaking(state: TaxiState) -> str:
+async def after_speaking(state: TaxiState) -> str:
     """Go to the tools if the agent called any, else give the rider the floor."""
     last = state["messages"][-1]
     return TOOLS if isinstance(last, AIMessage) and call_ids(last) else END
 
 
-def after_tools(state: TaxiState) -> str:
+async def after_tools(state: TaxiState) -> str:
     """Go on with the active agent until somebody has asked the rider something."""
-    return END if state.get("yields_floor") else router(state)
+    return END if state.get("yields_floor") else await router(state)
 
 
 def speaker(agent: Agent, model: Runnable[Any, Any], history_messages: int) -> Callable[..., Any]:

@@ -63,7 +63,8 @@ sounds good|yes please|please do|send it|book it
 _YES_ALONG = """
 ya|pues|entonces|bien|muy bien|cierto|es cierto|claro como no|como no|estan bien|asi esta bien
 por favor|porfa|porfavor|porfis|please|gracias|muchas gracias|mil gracias|muy amable|thanks|thank you|senor|senora
-senorita|seno|mi llave|mi amor|amor|mi vida|mi cielo|corazon|mija|mijo|hermano|parce|viejo|vieja|mi vale|cuadro|primo|compa|joven|nene|nena
+mi vida|mi cielo|corazon
+senorita|seno|mi llave|mi amor|amor|mija|mijo|hermano|parce|viejo|vieja|mi vale|cuadro|primo|compa|joven|nene|nena
 reina|mi rey|mi reina|amigo|amiga|doctor|doctora|aja|eche|nojoda|uju|ujum|aha|esa es|ese es|esa es la direccion
 es la direccion|esa misma|ese mismo|esos son|son correctos|los datos son correctos|los datos estan correctos
 todos los datos estan correctos|la direccion esta bien|la direccion es correcta|mandame {ride}|mandeme {ride}
@@ -88,7 +89,8 @@ no estoy de acuerdo|confirmo que no|no thanks|no thank you|nothing else|that is 
 
 _NO_ALONG = """
 ya|pues|asi|por ahora|por el momento|de momento|gracias|muchas gracias|mil gracias|muy amable|por favor|porfa|thanks
-thank you|senor|senora|senorita|seno|mi llave|mi amor|amor|mi vida|mi cielo|corazon|mija|mijo|hermano|parce|viejo|vieja|primo|compa|amigo
+mi vida|mi cielo|corazon
+thank you|senor|senora|senorita|seno|mi llave|mi amor|amor|mija|mijo|hermano|parce|viejo|vieja|primo|compa|amigo
 amiga|esta bien|todo bien|listo|perfecto|bien|eche|nojoda|aja|tranquilo|tranquila|tranqui|dejalo asi|deje asi
 deja asi|con eso|eso|ok|de nada|please
 """
