@@ -43,7 +43,7 @@ _NEXT: tuple[tuple[Topic, re.Pattern[str]], ...] = (
         "neighborhood",
         re.compile(
             r"\b(?:que|cual|cuales|which|what)\b(?:(?!direccion|address).){0,25}\b(?:barrio|sector|urbanizacion|neighbou?rhood)\b"
-            r"|\bbarrio\b(?!.*\bdireccion\b)|\bneighbou?rhood\b(?!.*\baddress\b)"
+            r"|^(?!.*\b(?:direccion|address)\b).*\b(?:barrio|neighbou?rhood)\b"
         ),
     ),
     (

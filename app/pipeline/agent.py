@@ -23,6 +23,8 @@ Emit = Callable[[ThreadEvent], Awaitable[None]]
 _CANCEL_SECONDS = 10.0
 """How long a cancelled graph may take to finish what must not be cut."""
 _CANCEL_TRIES = 5
+_ROOM = 16
+"""Events the graph may be ahead of what is delivered: enough to not switch tasks for each word."""
 
 
 class GraphContext(Protocol):
@@ -55,7 +57,7 @@ class AgentTurn:
     def __init__(self, agent: AgentGraph, said: TurnInput, source: EventSource) -> None:
         self._agent = agent
         self._said = said
-        self._outlet: Outlet[ThreadEvent] = Outlet()
+        self._outlet: Outlet[ThreadEvent] = Outlet(_ROOM)
         self._context = agent.context(said, source, self._outlet.put)
         self._config: RunnableConfig = {"configurable": {"thread_id": said.thread_id}}
 

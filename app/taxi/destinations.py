@@ -33,6 +33,9 @@ _LEAVE = (
     r"(?:dej(?:e|en|es|a|an|ar|arme|arnos|eme|enme|ame|arlos?|enos)|bajarme|bajarnos|me bajo|nos bajamos|me quedo|"
     r"nos quedamos|quedarme|quedarnos)"
 )
+_WHOM = (
+    r"(?:a mis? (?!casa|apart|oficina|trabajo|barrio)\w+ (?:que (?:esta|va) \w+ |\w+ )?(?=(?:para|pa|hasta|a|al) ))?"
+)
 _MARKERS = re.compile(
     r"\b(?:(?:y|e|que|porque|,) )?(?:"
     rf"(?:ya )?{_GO} (?:ya )?(?:a ir )?(?P<go>{_TO})(?! (?:{_INFINITIVE}))"
@@ -41,7 +44,7 @@ _MARKERS = re.compile(
     r"|(?:(?:para|quiero|necesito|tengo que|debo) ){1,3}(?:llegar|estar) (?P<reach>hasta|al|a(?! las? (?:\d|una|dos|"
     r"tres|cuatro|cinco|seis|siete|ocho|nueve|diez|once|doce))|en)"
     rf"|(?:(?:para|y|que|quiero|necesito|puede|pueden|puedes|luego|despues|me|nos|lo|la|los|las|"
-    rf"le) ){{0,4}}{_TAKE} (?:(?:a mi|rapido|ya) )?(?P<take>para|pa|hacia|hasta|pal|al|a)"
+    rf"le) ){{0,4}}{_TAKE} (?:(?:a mi|rapido|ya) )?{_WHOM}(?P<take>para|pa|hacia|hasta|pal|al|a)"
     rf"|(?:(?:para|y|que|quiero|necesito|puede|pueden|puedes|luego|me|nos|lo|la|los|"
     rf"las) ){{0,4}}{_LEAVE} (?P<leave>por|cerca de|en|frente a|al|a)"
     r"|(?:con )?(?:rumbo|destino) (?P<bound>hacia|para|al|a)"

@@ -45,7 +45,8 @@ class Intent(StrEnum):
 # What is said for yes and for no: whole sentences are built of these and of the courtesies, longest phrase first.
 
 _YES = """
-si|sip|sep|sisas|si claro|si senor|si senora|claro|claro que si|clarisimo|por supuesto|desde luego|obvio
+si|sip|sep|sisas|te digo que si|le digo que si|ya dije que si
+si claro|si senor|si senora|claro|claro que si|clarisimo|por supuesto|desde luego|obvio
 seguro que si|ok|okey|okay|okei|oki|okis|oka|oke|vale|listo|lista|listos|listico|bueno|esta bien|todo bien|todo ok
 todo correcto|todo esta bien|todo esta correcto|todo perfecto|todo en orden|asi es|asi mismo|eso es|eso mismo
 tal cual|es correcto|esta correcto|esta correcta|estan correctos|esta perfecto|correcto|correcta|corecto
@@ -412,7 +413,8 @@ _PATTERNS: dict[Intent, str] = {
         r"hamburguesa|perros? calientes?|domicilio de comida|pollo (?:asado|broaster)|pedir (?:comida|domicilio)|"
         r"clima|va a llover|temperatura|trm|precio del dolar|dolar hoy|codigo (?:en )?python|programa en|javascript|"
         r"ecuacion|raiz cuadrada|matematicas|cancion|letra de|casate|tienes novi[oa]|te amo|te quiero|"
-        r"estas soltera?|sexo|sentido de la vida|bitcoin hoy|significa|sinonimo|ano (?:fue|descubri\w+)|joke|"
+        r"estas soltera?|sexo|que \w+ tan \w+|sentido de la vida|bitcoin hoy|significa|"
+        r"sinonimo|ano (?:fue|descubri\w+)|joke|"
         r"weather|poem|recipe|president of|capital of)\b"
         r"|\b(?:cuanto es|cuanto da|calcula|suma) \d+|\bcuanto es \w+ (?:mas|por|menos|entre) \w+|\bque (?:hora|dia|"
         r"fecha) es\b|\bpor que (?:el|la|los|las) (?:cielo|luna|mar|perros|gatos)\b"

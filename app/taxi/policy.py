@@ -28,6 +28,10 @@ Answer = tuple[str, list[tuple[str, dict[str, Any]]], dict[str, Any]]
 _NUMBER_LENGTH = 8
 """Characters of a booking's id that are read to a rider."""
 _MANY_MISSES = 2
+_CLOSE_TO = re.compile(
+    r"\b(?:cer[cq]\w+|lado|frente|detras|atras|diagonal|junto|pasando|antes|despues|near|close|behind|next)\b"
+    r"(?: (?:de|del|a|al|la|el|los|las|to|the))*\W*$"
+)
 _NOISE = re.compile(r"\W*(?:(?:e+h*|m+|h+m+|a+h+|o+h+|u+h+|este|pues|\w*ruido|silencio|musica|inaudible)\W*)*")
 """What is left of silence, of hesitation and of what a recogniser makes of noise."""
 _SPANISH_WORDS = frozenset(
@@ -107,6 +111,22 @@ class Scene:
         if known is None or named is None or named == known.neighborhood or self.came_by("ValidateAddress"):
             return False
         return Intent.CORRECTION in self.wants or "barrio" in fold(self.heard)
+
+    @property
+    def adds_detail(self) -> bool:
+        """Whether the rider says more about the known address: «torre 3, apartamento 804»."""
+        known, detail = self.draft.pickup, self.reading.detail
+        if known is None or detail is None or detail == known.detail or self.came_by("ValidateAddress"):
+            return False
+        return self.reading.status == "not_an_address" and any(letter.isdecimal() for letter in detail)
+
+    @property
+    def names_landmark(self) -> bool:
+        """Whether a place is only what the pick-up is close to: «cerca de Buenavista»."""
+        if self.reading.status != "place" or Intent.CORRECTION in self.wants:
+            return False
+        start = min(start for start, _ in self.reading.spans)
+        return _CLOSE_TO.search(fold(self.pickup_words[:start])) is not None
 
     @property
     def says_nothing(self) -> bool:
@@ -224,6 +244,8 @@ def _navegante(scene: Scene) -> Answer:
     pending, asked = _address_question(scene)
     if answer := _aside(scene, pending=(pending, asked)):
         return answer
+    if known is not None and asked == "neighborhood" and scene.names_landmark:
+        return _answer_about_address(scene, known)
     town = scene.gazetteer.elsewhere(scene.pickup_words) or scene.gazetteer.city(scene.pickup_words)
     if scene.gives_address or scene.gazetteer.elsewhere(scene.pickup_words):
         return scene.call("ValidateAddress", address=scene.pickup_phrase, city=town)
@@ -232,24 +254,27 @@ def _navegante(scene: Scene) -> Answer:
         return _answer_about_address(scene, known)
     if scene.reading.neighborhood:
         return scene.call("ValidateAddress", neighborhood=scene.reading.neighborhood, city=town)
-    if scene.reading.choices:
+    if scene.reading.choices or scene.adds_detail:
         return scene.call("ValidateAddress", address=scene.pickup_phrase)
     if scene.draft.pickup_ready and not scene.came_by("BacktrackToNavegante"):
         return scene.call("TransferToOperador")
     if scene.asked == asked and not scene.done and not scene.gives_details:
         return _unclear(scene, phrase("address_again", scene.language), asked)
-    return scene.speak(pending, asked=asked)
+    again = scene.asked == asked and not scene.done
+    return scene.speak(pending, asked=asked, misses=scene.misses + 1 if again else 0)
 
 
 def _operador(scene: Scene) -> Answer:
     draft = scene.draft
     if answer := _leave(scene):
         return answer
-    if not draft.pickup_ready or scene.gives_new_address or scene.corrects_neighborhood:
+    if not draft.pickup_ready or scene.gives_new_address or scene.corrects_neighborhood or scene.adds_detail:
         return scene.call("BacktrackToNavegante")
     sent_back = scene.came_by("BacktrackToOperador")
     arrived = scene.came_by("TransferToOperador")
     pending, asked = _operador_question(scene, arrived=arrived)
+    if arrived and Intent.PRICE in scene.wants and scene.came_by("ValidateAddress"):
+        return _after_service_tools(scene, (pending, asked)) or scene.call("EstimateFare")
     if not arrived and (answer := _aside(scene, pending=(pending, asked))):
         return answer
     if sent_back and not scene.gives_details:
@@ -289,7 +314,7 @@ def _confirmador(scene: Scene) -> Answer:
     summary = scene.summary
     if scene.done and not scene.came_by("EstimateFare"):
         return scene.say("summary", asked="confirm", summary=summary)
-    if scene.gives_new_address:
+    if scene.gives_new_address or scene.corrects_neighborhood or scene.adds_detail:
         return scene.call("BacktrackToNavegante")
     if scene.gives_details:
         return scene.call("BacktrackToOperador")
@@ -345,6 +370,8 @@ def _aside(scene: Scene, *, pending: tuple[str, str] | None) -> Answer | None:
     for intent, name in asides:
         if intent is Intent.WAIT and (scene.gives_address or scene.gives_details or Intent.ANOTHER in wants):
             continue  # «no, espera, es la 86»: who waits says nothing else
+        if intent is Intent.INSULT and (scene.gives_address or Intent.TAXI_REQUEST in wants):
+            continue  # rude, but it says what is wanted
         if intent in wants:
             text = phrase(name, scene.language, covered=", ".join(scene.facts.get("coverage", ())))
             if intent is Intent.WAIT:
@@ -407,8 +434,10 @@ def _address_question(scene: Scene) -> tuple[str, str]:
 
 def _is_beside_the_point(scene: Scene) -> bool:
     """Whether the rider's words are no answer to «which neighbourhood?»."""
-    names_one = scene.reading.neighborhood or scene.reading.choices
-    return not names_one and (scene.gives_details or is_no(scene.heard) or is_yes(scene.heard))
+    if scene.reading.neighborhood or scene.reading.choices:
+        return False
+    # Who says no neighbourhood but something else is asked again; said twice, it may be a name all the same.
+    return (scene.gives_details and not scene.misses) or is_no(scene.heard) or is_yes(scene.heard)
 
 
 def _after_validation(scene: Scene, checked: dict[str, Any]) -> Answer:
@@ -416,9 +445,15 @@ def _after_validation(scene: Scene, checked: dict[str, Any]) -> Answer:
         return scene.call("TransferToOperador")
     missing = checked.get("missing") or ["address"]
     asked = str(missing[0]) if missing[0] in ("neighborhood", "city") else "address"
+    if Intent.PRICE in scene.wants and scene.draft.destination is not None and not scene.came_by("EstimateFare"):
+        return scene.call("EstimateFare")
+    fare = scene.outcome("EstimateFare")
+    told = f"{fare['explanation']} " if isinstance(fare, dict) else ""
     if asked == "neighborhood" and checked.get("address") and not scene.draft.doubtful_neighborhood:
-        return scene.say("neighborhood", asked=asked, address=str(checked["address"]))
-    return scene.speak(str(checked.get("ask") or phrase("address", scene.language)), asked=asked)
+        question = phrase("neighborhood", scene.language, address=str(checked["address"]))
+    else:
+        question = str(checked.get("ask") or phrase("address", scene.language))
+    return scene.speak(told + question, asked=asked)
 
 
 def _answer_about_address(scene: Scene, known: Place) -> Answer:
@@ -438,7 +473,17 @@ def _named_neighborhood(words: str) -> str:
     """Return the name in «es en el barrio El Prado, por favor»."""
     folded = fold(words)
     start = 0
-    for lead in ("es ", "queda ", "esta ", "en ", "el barrio ", "barrio ", "la urbanizacion ", "urbanizacion "):
+    for lead in (
+        "es ",
+        "queda ",
+        "esta ",
+        "se llama ",
+        "en ",
+        "el barrio ",
+        "barrio ",
+        "la urbanizacion ",
+        "urbanizacion ",
+    ):
         if folded.startswith(lead, start):
             start += len(lead)
     end = folded.find(" por favor", start)

@@ -120,7 +120,7 @@ _SAID_ANYWHERE: tuple[tuple[str, str], ...] = (
     (
         r"(?:escrib\w+|mand\w+ (?:un )?mensaje|whats?app)(?: \w+){0,3}? (?:al llegar|cuando (?:llegue[ns]?|"
         r"este[ns]? \w+))", "Escribir al llegar"),
-    (r"no (?:me )?(?:pit\w+|toque\w* (?:el pito|la corneta))", "No pitar"),
+    (r"no (?:(?:me|se|vaya[ns]?|ponga[ns]?|a) )*(?:pit\w+|toque\w* (?:el pito|la corneta))", "No pitar"),
     (r"(?:que )?(?:pit(?:e|en|a|ar|enme|ame)\b(?! a)|toqu\w+ (?:el pito|la corneta|bocina))", "Pitar al llegar"),
     (r"no (?:toque\w*|timbre\w*) (?:el timbre)?", "No timbrar"),
     (r"(?:toqu\w+ (?:el )?timbre|timbr(?:e|en|ar|enme)\b)", "Timbrar al llegar"),
@@ -179,8 +179,8 @@ _TAKEN_BACK_AFTER = re.compile(r"^\W{0,2}(?:ya )?no\b(?=\W*$|\W*[,.;]|\W+(?:hace
 
 _NAME_AFTER = re.compile(
     r"\b(?P<sure>me llamo|mi nombre es|mi nombre|a nombre de(?:l senor|l| la senora| la senorita)?|de parte de|"
-    r"(?:el |la |del )?pasajer[oa] (?:es|se llama)|se llama|nombre del? pasajer[oa](?: es)?|nombre[:=]"
-    r"|pregunt\w+ por|(?:es|taxi|servicio|carrera|carro) para (?:el senor|la senora|la senorita|don|dona|el doctor|"
+    r"(?:el |la |del )?pasajer[oa] (?:es|se llama)|(?<!barrio )(?<!^)se llama|"
+    r"nombre del? pasajer[oa](?: es)?|nombre[:=]|soy(?= soledad\b)|pregunt\w+ por|(?:es|taxi|servicio|carrera|carro) para (?:el senor|la senora|la senorita|don|dona|el doctor|"
     r"la doctora)|my name is|under the name)\W{1,3}"
     r"|\b(?P<likely>soy|habla|le habla|te habla|con|es para|this is|i'?m)\W{1,2}"
 )
@@ -421,7 +421,7 @@ def _name_at(text: str, folded: str, position: int, *, sure: bool) -> tuple[str,
                 break
             words.append(plain)
         elif (
-            plain in _NOT_A_NAME
+            (plain in _NOT_A_NAME and not (sure and plain == "soledad"))
             or plain in NUMBERS
             or len(plain) < 2
             or (not words and not sure and plain not in _GIVEN_NAMES)

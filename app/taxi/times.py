@@ -19,6 +19,7 @@ NUMBERS: dict[str, int] = {
     **{word: value for value, word in enumerate(_UNITS)},
     **{word: value for value, word in enumerate(_TWENTIES, start=21)},
     "uno": 1, "una": 1, "veintiuno": 21, "veintiuna": 21, "ventiuno": 21, "ventidos": 22, "venticinco": 25, **_TENS,
+    "two": 2, "three": 3, "four": 4, "five": 5, "six": 6,
 }  # fmt: skip
 """Spanish number words up to ninety; «treinta y cinco» is read by `number`."""
 

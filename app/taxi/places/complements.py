@@ -13,7 +13,7 @@ from app.taxi.places.vias import KINDS, QUADRANTS
 _NUMBERED: Final[dict[str, str]] = {
     word: label
     for label, words in {
-        "Apto": "apto apartamento apt aptos apartaestudio apartamentos apparta",
+        "Apto": "apto apartamento apartment apt aptos apartaestudio apartamentos apparta",
         "Torre": "torre tor torres",
         "Bloque": "bloque blq bloq",
         "Casa": "casa",

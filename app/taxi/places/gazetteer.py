@@ -10,7 +10,7 @@ from importlib import resources
 from typing import Any, Final
 
 from app.taxi.places.lexicon import words
-from app.taxi.places.matching import ARTICLES, Hit, Phrase, PhraseIndex, phrase_words
+from app.taxi.places.matching import ARTICLES, Hit, Phrase, PhraseIndex, phrase_words, previous_word
 from app.taxi.places.tokens import Token, tokenize
 
 
@@ -219,7 +219,11 @@ class Gazetteer:
         ]
         if city is not None and not matches and hits:
             matches = self._same_name_in(city, hits, tokens)
-        return sorted(matches, key=lambda match: (-match.score, -(match.end - match.start), match.start))
+        announced = {tokens[hit.first].start for hit in hits if previous_word(tokens, hit.first) in _ANNOUNCING}
+        return sorted(
+            matches,
+            key=lambda match: (-match.score, match.start not in announced, match.start - match.end, match.start),
+        )
 
     def _alone(self, tokens: list[Token], masked: frozenset[int]) -> list[Hit[Neighborhood]]:
         """A short text that is nothing but a misspelt name."""
@@ -309,6 +313,10 @@ def _masked_names(tokens: list[Token]) -> frozenset[int]:
     for index, token in enumerate(tokens):
         if token.kind != "word" or token.text not in _NAME_CUES:
             continue
+        if token.text == "llama" and (
+            index < 2 or tokens[index - 2].kind != "word" or tokens[index - 2].text in _ANNOUNCING
+        ):
+            continue  # "(el barrio) se llama San Felipe"
         begin = index + 1
         if token.text == "nombre" and begin < len(tokens) and tokens[begin].text in {"de", "es"}:
             begin += 1

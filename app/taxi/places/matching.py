@@ -187,7 +187,7 @@ class PhraseIndex(Generic[T]):
         asked = 0
         while position < len(tokens):
             found = [] if position in masked else self._at(tokens, position, announcing, leading, masked, corrected)
-            if not found and asked < 4 and position not in masked and _previous(tokens, position) in announcing:
+            if not found and asked < 4 and position not in masked and previous_word(tokens, position) in announcing:
                 asked += 1
                 found = self.near(tokens, position)
             if found:
@@ -235,7 +235,7 @@ class PhraseIndex(Generic[T]):
         leading: frozenset[str], masked: frozenset[int],
     ) -> bool:  # fmt: skip
         """Whether the words around allow a name here."""
-        before = _previous(tokens, first)
+        before = previous_word(tokens, first)
         if before in announcing:
             return True
         if self._blocked(tokens, first):
@@ -305,7 +305,7 @@ def _fenced(tokens: Sequence[Token], first: int, after: int, masked: frozenset[i
     return open_left and (ends or _word(tokens, after) in _FOLLOWING)
 
 
-def _previous(tokens: Sequence[Token], position: int) -> str:
+def previous_word(tokens: Sequence[Token], position: int) -> str:
     """The word before a position; a point of an abbreviation and the "es" of "el barrio es..." are skipped."""
     index = position - 1
     if _word(tokens, index) in _LINKING:

@@ -17,6 +17,8 @@ _NAMES: Final = Speller(
     ["circunvalar", "cordialidad", "murillo", "esquina", "frente", "carrera", "avenida"], shortest=_SHORTEST
 )
 _REAL_WORDS: Final = words("valle salle talle halle dalle falle callo calma calmo diagonales numeros frentes")
+_STUTTERED: Final = frozenset(kind for kind in KINDS if len(kind) > 3) | words("numero barrio con")
+"""Words that a bad line or a hesitant rider doubles."""
 
 
 def _leads_to_number(tokens: Sequence[Token], index: int) -> bool:
@@ -33,10 +35,12 @@ def repair(tokens: Sequence[Token]) -> list[Token]:
         tokens: the text.
 
     Returns:
-        The tokens, with "calel 72" as "calle 72" and "circunvalr" as "circunvalar".
+        The tokens, with "calel 72" as "calle 72", "circunvalr" as "circunvalar" and "calle calle 72" said once.
     """
-    out = []
+    out: list[Token] = []
     for index, token in enumerate(tokens):
+        if out and token.text == out[-1].text and token.text in _STUTTERED:
+            continue
         if (
             token.kind == "word"
             and 4 <= len(token.text) <= 14

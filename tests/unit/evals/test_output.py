@@ -46,7 +46,7 @@ def test_the_table_ends_with_the_problems_wrong_dispatches_first() -> None:
 
 def test_the_report_shows_failures_first_and_escapes_everything() -> None:
     page = render_report([GOOD, WRONG, SENT], NASTY)
-    assert page.index(" sent ") < page.index(" wrong ") < page.index(" good ")
+    assert page.index("</span> sent ") < page.index("</span> wrong ") < page.index("</span> good ")
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert "http" not in page

@@ -33,7 +33,7 @@ def test_only_the_kinds_asked_for_are_loaded() -> None:
         "- {id: a, kind: b, rider: {opening: no}, expect: []}",
         "- {id: a, kind: b, rider: {opening: hola, answers: {colour: red}}, expect: []}",
         "- {id: a, kind: b, rider: {opening: hola}, expect: [], extra: 1}",
-        "- {id: a, kind: b, rider: {opening: hola}, expect: []}\n- {id: a, kind: b, rider: {opening: hola}, expect: []}",
+        "- {id: a, kind: b, rider: {opening: hola}, expect: []}\n" * 2,
         "[",
         "7",
     ],
