@@ -5,6 +5,8 @@ import unicodedata
 
 _TOKEN = re.compile(r"[a-z0-9]+")
 _NUMBER = re.compile(r"\d+[a-z]?\d*")
+_SPACED_LETTER = re.compile(r"(\d) ([a-z])\b")
+"""«51 B», as some write «51B»."""
 
 
 def plain(text: str) -> str:
@@ -33,5 +35,5 @@ def shows_address(text: str, address: str) -> bool:
     wanted = numbers(address)
     if not wanted:
         return mentions(text, address)
-    shown = numbers(text)
-    return all(shown.count(number) >= wanted.count(number) for number in wanted)
+    apart, joined = numbers(text), numbers(_SPACED_LETTER.sub(r"\1\2", plain(text)))
+    return all(max(apart.count(number), joined.count(number)) >= wanted.count(number) for number in wanted)

@@ -362,7 +362,8 @@ _PATTERNS: dict[Intent, str] = {
         r"ambulance)\b"
     ),
     Intent.HELP: (
-        r"\b(?:quien eres|quien es usted|con quien hablo|que eres|como te llamas|cual es tu nombre|como funciona|"
+        r"\b(?:quien eres|quien es usted|con quien hablo|que eres(?! (?:mas|muy|tan|bien|una?)\b)|"
+        r"como te llamas|cual es tu nombre|como funciona|"
         r"que (?:puedes|sabes|haces|mas puedes)\b|para que sirves|ayuda$|necesito ayuda$|eres (?:una? )?(?:robot|"
         r"bot|maquina|ia|inteligencia artificial|persona|humano)|who are you|are you (?:a )?(?:robot|bot|human|"
         r"real)|help me$|^help$)"
@@ -413,7 +414,7 @@ _PATTERNS: dict[Intent, str] = {
         r"hamburguesa|perros? calientes?|domicilio de comida|pollo (?:asado|broaster)|pedir (?:comida|domicilio)|"
         r"clima|va a llover|temperatura|trm|precio del dolar|dolar hoy|codigo (?:en )?python|programa en|javascript|"
         r"ecuacion|raiz cuadrada|matematicas|cancion|letra de|casate|tienes novi[oa]|te amo|te quiero|"
-        r"estas soltera?|sexo|que \w+ tan \w+|sentido de la vida|bitcoin hoy|significa|"
+        r"estas soltera?|sexo|^\W*que (?!sea|es|no)\w+ tan \w+|sentido de la vida|bitcoin hoy|significa|"
         r"sinonimo|ano (?:fue|descubri\w+)|joke|"
         r"weather|poem|recipe|president of|capital of)\b"
         r"|\b(?:cuanto es|cuanto da|calcula|suma) \d+|\bcuanto es \w+ (?:mas|por|menos|entre) \w+|\bque (?:hora|dia|"

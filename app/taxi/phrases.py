@@ -59,6 +59,10 @@ _PHRASES: dict[str, tuple[str, str]] = {
         "Perfecto, {method}. ¿Necesitas algo especial para el viaje, como baúl grande o viajar con mascota?",
         "Perfect, {method}. Do you need anything special, such as a large boot or travelling with a pet?",
     ),
+    "specials_which": (
+        "Cuéntame, ¿qué necesitas en especial?",
+        "Tell me, what special thing do you need?",
+    ),
     "summary": ("{summary} ¿Confirmas el taxi?", "{summary} Do you confirm the taxi?"),
     "confirm_again": (
         "Para enviarlo necesito que me confirmes. {summary} ¿Sí o no?",

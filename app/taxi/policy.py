@@ -28,6 +28,8 @@ Answer = tuple[str, list[tuple[str, dict[str, Any]]], dict[str, Any]]
 _NUMBER_LENGTH = 8
 """Characters of a booking's id that are read to a rider."""
 _MANY_MISSES = 2
+_LONGEST_GREETING = 3
+"""Words of a greeting that says nothing else."""
 _CLOSE_TO = re.compile(
     r"\b(?:cer[cq]\w+|lado|frente|detras|atras|diagonal|junto|pasando|antes|despues|near|close|behind|next)\b"
     r"(?: (?:de|del|a|al|la|el|los|las|to|the))*\W*$"
@@ -131,7 +133,8 @@ class Scene:
     @property
     def says_nothing(self) -> bool:
         """Whether there is nothing in the words: a noise, a greeting, «mmm»."""
-        return Intent.GREETING in self.wants or _NOISE.fullmatch(fold(self.heard)) is not None
+        greets = Intent.GREETING in self.wants and len(self.heard.split()) <= _LONGEST_GREETING
+        return greets or _NOISE.fullmatch(fold(self.heard)) is not None
 
     @property
     def gives_details(self) -> bool:
@@ -290,6 +293,8 @@ def _operador(scene: Scene) -> Answer:
     answered = scene.asked == "specials" and not arrived and not scene.done
     if answered and scene.says_nothing and not scene.gives_details:
         return _unclear(scene, pending, "specials")
+    if answered and not scene.misses and is_yes(scene.heard) and fold(scene.heard).startswith(("si", "yes", "claro")):
+        return scene.say("specials_which", asked="specials", misses=1)
     if not draft.specials_settled and not answered:
         return scene.speak(pending, asked="specials")
     if answered and scene.slots.payment_method and not scene.slots.notes and not is_no(scene.heard):

@@ -180,7 +180,8 @@ _TAKEN_BACK_AFTER = re.compile(r"^\W{0,2}(?:ya )?no\b(?=\W*$|\W*[,.;]|\W+(?:hace
 _NAME_AFTER = re.compile(
     r"\b(?P<sure>me llamo|mi nombre es|mi nombre|a nombre de(?:l senor|l| la senora| la senorita)?|de parte de|"
     r"(?:el |la |del )?pasajer[oa] (?:es|se llama)|(?<!barrio )(?<!^)se llama|"
-    r"nombre del? pasajer[oa](?: es)?|nombre[:=]|soy(?= soledad\b)|pregunt\w+ por|(?:es|taxi|servicio|carrera|carro) para (?:el senor|la senora|la senorita|don|dona|el doctor|"
+    r"nombre del? pasajer[oa](?: es)?|nombre[:=]|soy(?= soledad\b)|pregunt\w+ por|"
+    r"(?:es|taxi|servicio|carrera|carro) para (?:el senor|la senora|la senorita|don|dona|el doctor|"
     r"la doctora)|my name is|under the name)\W{1,3}"
     r"|\b(?P<likely>soy|habla|le habla|te habla|con|es para|this is|i'?m)\W{1,2}"
 )

@@ -100,7 +100,7 @@ _NAMED_AFTER_DATES = frozenset(
 """Neighbourhoods and streets of the area that are called by a date."""
 _DAY = re.compile(
     r"\b(?P<after>pasado manana)\b|(?<!la )(?<!hasta )(?<!de )(?<!esta )(?<!buena )\b(?P<tomorrow>manana|"
-    r"tomorrow)\b(?! mismo no)|\b(?P<today>hoy|today)\b"
+    r"tomorrow)\b(?! (?:mismo no|te|le|les)\b)|\b(?P<today>hoy|today)\b"
     r"|\besta (?P<this>manana|tarde|noche)\b|\b(?P<tonight>tonight)\b"
     rf"|(?<!santo )(?<!20 )\b(?:(?:el|este|proximo|"
     rf"para el) ){{1,3}}(?:proximo )?(?P<weekday>{'|'.join(_WEEKDAYS)})\b(?! de (?:ramos|"
