@@ -8,6 +8,8 @@ answers with what any model answers with, words and tool calls. What it asked la
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
@@ -20,7 +22,7 @@ from app.taxi.places import Gazetteer, Reading, parse_address
 from app.taxi.prompts import STATE_CLOSE, STATE_OPEN
 from app.taxi.slots import Slots, read_slots, without_destination
 from app.taxi.summary import describe_place, summarise
-from app.taxi.text import fold
+from app.taxi.text import fold, word_set
 
 Answer = tuple[str, list[tuple[str, dict[str, Any]]], dict[str, Any]]
 """Words, tool calls, notes."""
@@ -36,27 +38,24 @@ _CLOSE_TO = re.compile(
 )
 _NOISE = re.compile(r"\W*(?:(?:e+h*|m+|h+m+|a+h+|o+h+|u+h+|este|pues|\w*ruido|silencio|musica|inaudible)\W*)*")
 """What is left of silence, of hesitation and of what a recogniser makes of noise."""
-_SPANISH_WORDS = frozenset(
-    [
-        "quiero",
-        "necesito",
-        "por",
-        "favor",
-        "con",
-        "para",
-        "en",
-        "pago",
-        "gracias",
-        "hola",
-        "si",
-        "voy",
-        "tengo",
-        "es",
-        "esta",
-        "mi",
-        "que",
-    ]
-)
+_SPANISH_WORDS = word_set("quiero necesito por favor con para en pago gracias hola si voy tengo es esta mi que")
+
+
+@dataclass(frozen=True, slots=True)
+class _Understood:
+    """What a sentence says by itself."""
+
+    wants: frozenset[Intent]
+    slots: Slots
+    pickup_words: str
+    reading: Reading
+
+
+@lru_cache(maxsize=64)
+def _understand(heard: str, gazetteer: Gazetteer) -> _Understood:
+    """Read a sentence; once a turn, however many agents look at it."""
+    pickup_words = without_destination(heard)
+    return _Understood(intents(heard), read_slots(heard), pickup_words, parse_address(pickup_words, gazetteer))
 
 
 class Scene:
@@ -79,10 +78,9 @@ class Scene:
         notes = before.additional_kwargs if before else {}
         self.asked: str | None = notes.get("asked")
         self.misses: int = notes.get("misses", 0)
-        self.wants = intents(self.heard)
-        self.slots: Slots = read_slots(self.heard)
-        self.pickup_words = without_destination(self.heard)
-        self.reading: Reading = parse_address(self.pickup_words, gazetteer)
+        understood = _understand(self.heard, gazetteer)
+        self.wants, self.slots = understood.wants, understood.slots
+        self.pickup_words, self.reading = understood.pickup_words, understood.reading
         self.language = self._language(notes.get("language"))
 
     def outcome(self, tool: str) -> Any:
