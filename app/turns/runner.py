@@ -197,6 +197,8 @@ class _Run:
         self._lifecycle = Lifecycle()
         self._story = Turn(said)
         self._observers = [make(said) for make in runner._observers]
+        self._has_ended = False
+        """The terminal event is out: whatever goes wrong from here on, there is no second one."""
 
     async def take_up(self) -> None:
         """Learn from the log what was said before the process died."""
@@ -243,13 +245,8 @@ class _Run:
                     await self._end(outcome, failure, durable=True)
         except Exception as error:
             log.warning("turn could not be saved", exc_info=error, **self._ids)
-            if outcome != "failed":
-                outcome, failure = "failed", as_app_error(error)
-            try:
-                with store_deadline(self._limits.store):
-                    await self._end(outcome, failure, durable=False)
-            except Exception:
-                log.exception("turn has no terminal event", **self._ids)
+            if not self._has_ended:
+                await self._end_unsaved(failure if outcome == "failed" and failure else as_app_error(error))
         await self._close()
 
     @property
@@ -280,7 +277,10 @@ class _Run:
             self._lifecycle.accept(event)
         self._story.observe(event)
         for observer in self._observers:
-            observer.observe(event)
+            try:
+                observer.observe(event)
+            except Exception:
+                log.exception("observer failed", event_type=event.type, **self._ids)
 
     async def _say_what_is_missing(self) -> None:
         """Bring a turn that broke off anywhere to where it may end.
@@ -304,6 +304,14 @@ class _Run:
             await self._stages.reconcile(lines)
         await self._conversations.end_turn(self._said.turn_id, outcome, self._source.now_ms(), lines)
 
+    async def _end_unsaved(self, failure: AppError) -> None:
+        """Let the rider know that the turn failed, also where nothing can be stored."""
+        try:
+            with store_deadline(self._limits.store):
+                await self._end("failed", failure, durable=False)
+        except Exception:
+            log.exception("turn ended badly", has_terminal_event=self._has_ended, **self._ids)
+
     async def _close(self) -> None:
         """Note that nothing is left to do; where that fails, the next start finds the turn and its end."""
         try:
@@ -319,5 +327,6 @@ class _Run:
         if failure is not None:
             events.insert(0, self._source.make(AgentError, error=failure.message, code=failure.error_code))
         await self._log.append(self._said.thread_id, events, durable=durable)
+        self._has_ended = True
         for event in events:
             self._note(event)

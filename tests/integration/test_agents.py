@@ -10,6 +10,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from app.core.errors import LogTruncated
 from app.models.events import AgentError, ToolCall, ToolResult, TurnEnd
 from app.taxi.history import call_ids
+from app.turns.observers import LogObserver
 from tests.desk import Said, make_stores, open_desk
 from tests.fakes import FaultyBookings, ScriptedModel, calls, words
 
@@ -397,3 +398,17 @@ class TestListeners:
             again = await desk.say("Hola")
 
         assert again.end.status == "completed"
+
+
+class TestObservers:
+    async def test_an_observer_that_fails_takes_no_part(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(_self: object, _event: object) -> None:
+            raise RuntimeError
+
+        monkeypatch.setattr(LogObserver, "observe", fail)
+        async with open_desk() as desk:
+            said = await desk.say("Hola")
+            ends = [record for record in await desk.log() if isinstance(record.event, TurnEnd)]
+
+        assert said.end.status == "completed"
+        assert len(ends) == 1
