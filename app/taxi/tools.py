@@ -4,6 +4,7 @@ A tool is a pydantic class: its name and docstring are what a model is told, its
 arguments, and ``run`` does the work on a ``Session``.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable
 from typing import Any, ClassVar, TypeVar
 
@@ -73,15 +74,15 @@ class Session:
         self.set("active_agent", agent)
 
 
-class TaxiTool(BaseModel):
+class TaxiTool(BaseModel, ABC):
     """A tool of the taxi agents."""
 
     commits: ClassVar[bool] = False
     """Does something in the world that must not be cut in the middle."""
 
+    @abstractmethod
     async def run(self, session: Session) -> Result:
         """Do the work and return what the model and the client are told."""
-        raise NotImplementedError
 
 
 def failed(code: str, message: str, **more: Any) -> dict[str, Any]:
