@@ -92,6 +92,7 @@ async def open_services(
             conversations=stores.conversations,
             event_log=stores.event_log,
             memory=ThreadMemory(describe=agent.describe, forget=stores.checkpointer.adelete_thread),
+            now_ms=now_ms,
         )
         runner = TurnRunner(
             pipeline=ChainPipeline(stt=TextStt(), agent=agent, tts=TextTts()),

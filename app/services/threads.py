@@ -4,9 +4,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.core.clock import NowMs
 from app.core.errors import ForbiddenThread
 from app.models.conversation import Conversation, Message
-from app.stores.base import ConversationStore, EventLog
+from app.models.events import ReplayStart
+from app.stores.base import ConversationStore, EventLog, LogReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,10 @@ class ThreadView:
 class ThreadService:
     """Looks after threads."""
 
-    def __init__(self, *, conversations: ConversationStore, event_log: EventLog, memory: ThreadMemory) -> None:
+    def __init__(
+        self, *, conversations: ConversationStore, event_log: EventLog, memory: ThreadMemory, now_ms: NowMs
+    ) -> None:
+        self._now_ms = now_ms
         self._conversations = conversations
         self._log = event_log
         self._memory = memory
@@ -65,9 +70,17 @@ class ThreadService:
             epoch=position.epoch,
         )
 
-    async def messages(self, thread_id: str) -> Sequence[Message]:
-        """Return the saved messages of a thread."""
-        return await self._conversations.messages(thread_id)
+    async def replay_start(self, thread_id: str, reader: LogReader) -> ReplayStart:
+        """Return what begins a replay: where the log does not reach back, the saved messages stand in for it."""
+        saved = None if reader.recovered else await self._conversations.messages(thread_id)
+        return ReplayStart(
+            ts=self._now_ms(),
+            thread_id=thread_id,
+            recovered=reader.recovered,
+            epoch=reader.position.epoch,
+            last_seq=reader.position.seq,
+            messages=None if saved is None else [each.model_dump(mode="json", exclude_none=True) for each in saved],
+        )
 
     async def forget(self, thread_id: str) -> bool:
         """Forget a thread: its messages, its events and what the agent remembers. Bookings stay.

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from itertools import product
 from pathlib import Path
@@ -22,6 +21,7 @@ from app.api.v1.asyncapi import router
 from app.models.events import EVENT, BaseEvent, Event, TurnEvent
 from app.models.inputs import CLIENT_INPUT, ClientInput
 from app.turns.lifecycle import _TABLE, Phase
+from tests import npm
 
 pytestmark = pytest.mark.integration
 
@@ -192,15 +192,7 @@ def test_a_document_for_no_host_names_no_server() -> None:
 @pytest.fixture(scope="module")
 def node() -> str:
     """Return the program that runs the parser; the parser is installed where it is not there yet."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    assert node, "node is needed to check the AsyncAPI document: install nodejs"
-    assert npm, "npm is needed to check the AsyncAPI document: install it"
-    # npm writes this file last: without it an installation is missing or was cut off.
-    if not (JS / "node_modules" / ".package-lock.json").exists():
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=JS, capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == 0, done.stderr
-    return node
+    return npm.install(JS)
 
 
 def validate(node: str, document: dict[str, Any], folder: Path) -> tuple[int, list[str]]:

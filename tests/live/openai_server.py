@@ -6,7 +6,6 @@ mock has, keeps every request, and refuses a history that a real server refuses.
 
 import asyncio
 import json
-import shutil
 import subprocess
 import time
 from collections import deque
@@ -18,6 +17,7 @@ from typing import Any
 
 import httpx
 
+from tests import npm
 from tests.live.server import START_SECONDS, free_port
 
 AIMOCK = Path(__file__).parents[1] / "js" / "aimock"
@@ -108,19 +108,6 @@ class Aimock:
         return deltas_of(answer.text)
 
 
-def install_aimock() -> str:
-    """Return the program that runs aimock, which is installed where it is not there yet."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    assert node, "node is needed to play an OpenAI-compatible server: install nodejs"
-    assert npm, "npm is needed to play an OpenAI-compatible server: install it"
-    # npm writes this file last: without it an installation is missing or was cut off.
-    if not (AIMOCK / "node_modules" / ".package-lock.json").exists():
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=AIMOCK, capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == 0, done.stderr
-    return node
-
-
 @contextmanager
 def running_aimock(fixtures: Path, *, key: str, log: Path) -> Iterator[Aimock]:
     """Start aimock with these fixtures, for clients with this key, and stop it.
@@ -130,7 +117,7 @@ def running_aimock(fixtures: Path, *, key: str, log: Path) -> Iterator[Aimock]:
     port = free_port()
     program = AIMOCK / "node_modules" / "@copilotkit" / "aimock" / "dist" / "cli.js"
     options = ["-p", str(port), "-f", str(fixtures), "--strict", "--validate-on-load"]
-    node = install_aimock()
+    node = npm.install(AIMOCK)
     with log.open("ab") as output:
         process = subprocess.Popen(
             [node, str(program), *options], env={"AIMOCK_API_KEYS": key}, stdout=output, stderr=output

@@ -14,7 +14,7 @@ from app.api.dialects.native import NativeDialect
 from app.api.errors import PROBLEMS
 from app.core.errors import LogTruncated, NotFound
 from app.models.conversation import Message
-from app.models.events import NOWHERE, Record, ReplayStart
+from app.models.events import NOWHERE, Record
 from app.models.inputs import ThreadId
 from app.stores.base import LogReader
 
@@ -85,7 +85,7 @@ async def _stream(services: Services, thread_id: str, after_seq: int, epoch: str
         async with services.streaming.subscribe(thread_id, after_seq=after_seq, epoch=epoch) as reader:
             yield format_sse_event(retry=_RETRY_MS)
             if not reader.recovered:
-                start = await _start_over(services, thread_id, reader)
+                start = await services.threads.replay_start(thread_id, reader)
                 yield format_sse_event(data_str=dialect.encode(start), id=str(reader.position.seq))
             try:
                 while (records := await _read(reader, services.connections.restart)) is not None:
@@ -125,18 +125,6 @@ async def forget(thread_id: ThreadPath, services: ServicesDep) -> Forgotten:
     if not await services.streaming.forget(thread_id):
         raise NotFound("No existe esa conversación.")
     return Forgotten(thread_id=thread_id)
-
-
-async def _start_over(services: Services, thread_id: str, reader: LogReader) -> ReplayStart:
-    saved = await services.threads.messages(thread_id)
-    return ReplayStart(
-        ts=services.now_ms(),
-        thread_id=thread_id,
-        recovered=False,
-        epoch=reader.position.epoch,
-        last_seq=reader.position.seq,
-        messages=[message.model_dump(mode="json", exclude_none=True) for message in saved],
-    )
 
 
 async def _read(reader: LogReader, restart: anyio.Event) -> Sequence[Record] | None:

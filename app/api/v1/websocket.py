@@ -14,7 +14,7 @@ from app.api.deps import Services, ServicesDep
 from app.api.dialects.native import NativeDialect
 from app.api.origins import is_allowed_origin
 from app.core.errors import AppError, BadInput, LogTruncated
-from app.models.events import NOWHERE, BaseEvent, Pong, ReplayStart, SystemMessage
+from app.models.events import NOWHERE, BaseEvent, Pong, SystemMessage
 from app.models.inputs import (
     AudioStart,
     AudioStop,
@@ -206,7 +206,7 @@ class Connection:
                         thread_id, after_seq=after_seq, epoch=epoch, user_id=user_id
                     ) as reader:
                         if announces:
-                            await self._announce(thread_id, reader)
+                            await self._send(await self._services.threads.replay_start(thread_id, reader))
                         delivery.sent_seq = (
                             after_seq if reader.recovered and after_seq is not None else reader.position.seq
                         )
@@ -228,22 +228,6 @@ class Connection:
             for record in await reader.read():
                 await self._send_text(self._dialect.encode_record(record))
                 delivery.advance(record.seq)
-
-    async def _announce(self, thread_id: str, reader: LogReader) -> None:
-        messages = None
-        if not reader.recovered:
-            saved = await self._services.threads.messages(thread_id)
-            messages = [message.model_dump(mode="json", exclude_none=True) for message in saved]
-        await self._send(
-            ReplayStart(
-                ts=self._services.now_ms(),
-                thread_id=thread_id,
-                recovered=reader.recovered,
-                epoch=reader.position.epoch,
-                last_seq=reader.position.seq,
-                messages=messages,
-            )
-        )
 
     # The socket.
 
