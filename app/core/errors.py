@@ -13,6 +13,7 @@
       |     +-- ModelIncomplete    the stream ended without its own end
       |     +-- AgentLoop          the agents hand over without end
       +-- StoreError          persistence failed or hung
+      |     +-- LaneLost           another process has the turns of the thread
       +-- TurnTimeout         a turn took longer than it may
       +-- Draining            the server is shutting down
       +-- LogTruncated        a reader fell behind what the log keeps
@@ -124,6 +125,12 @@ class StoreError(AppError):
     code = "store_failed"
     retryable = True
     default = "No se pudo guardar la respuesta."
+
+
+class LaneLost(StoreError):
+    """Another process runs the turns of the thread: what is left of this one must be silent."""
+
+    default = "Otro servidor atiende ahora esta conversación."
 
 
 class TurnTimeout(AppError):

@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from pydantic import SecretStr
 
 from app.stores.base import BookingStore, ConversationStore, EventLog
 from app.stores.memory import MemoryBookingStore, MemoryConversationStore, MemoryEventLog
+from app.stores.redis.channels import Channels
+from app.stores.redis.client import RedisClient
+from app.stores.redis.event_log import RedisEventLog
 from app.stores.sql.bookings import SqlBookingStore
 from app.stores.sql.conversations import SqlConversationStore
 from app.stores.sql.database import Database
@@ -111,15 +115,54 @@ class SqlLogs:
         await log.prune()
 
 
+class RedisLogs:
+    """Logs on one Redis database of their own.
+
+    Args:
+        url: The server.
+        kept_for_readers: Small, so that records often have to come from the server.
+    """
+
+    def __init__(self, url: str, *, kept_for_readers: int = 256) -> None:
+        self.clock = Clock()
+        self.ids = Ids()
+        self.url = url
+        self.kept_for_readers = kept_for_readers
+
+    @asynccontextmanager
+    async def open(self, limits: Limits = Limits()) -> AsyncIterator[RedisEventLog]:
+        async with (
+            RedisClient(SecretStr(self.url)) as redis,
+            Channels(redis) as channels,
+            RedisEventLog(
+                redis,
+                channels,
+                token=lambda _: "",
+                new_id=self.ids,
+                now_ms=self.clock,
+                max_events=limits.max_events,
+                max_age_ms=limits.max_age_ms,
+                kept_for_readers=self.kept_for_readers,
+            ) as log,
+        ):
+            yield log
+
+    async def tidy(self, log: EventLog) -> None:
+        await log.position("thread")
+
+
 SMALL = LogLimits(tail_events=3, idle_threads=1, idle_after=0, batch=5, write_every=0, look_every=0)
 """Everything leaves memory as soon as it may."""
 
 
-@pytest.fixture(params=["memory", "sqlite", "sqlite-small"])
+@pytest.fixture(params=["memory", "sqlite", "sqlite-small", "redis", "redis-small"])
 def logs(request: pytest.FixtureRequest, tmp_path: Path) -> Logs:
     """Every event log."""
     if request.param == "memory":
         return MemoryLogs()
+    if request.param.startswith("redis"):
+        url = request.getfixturevalue("redis_url")
+        return RedisLogs(url, kept_for_readers=3) if request.param == "redis-small" else RedisLogs(url)
     return SqlLogs(tmp_path / "log.db", SMALL if request.param == "sqlite-small" else None)
 
 
@@ -146,3 +189,11 @@ def bookings(request: pytest.FixtureRequest, database: Database) -> BookingStore
 def conversations(request: pytest.FixtureRequest, database: Database) -> ConversationStore:
     """Every conversation store."""
     return MemoryConversationStore() if request.param == "memory" else SqlConversationStore(database)
+
+
+@pytest.fixture
+def redis_url() -> str:
+    import subprocess
+
+    subprocess.run(["redis-cli", "-p", "7399", "flushall"], check=True, capture_output=True)
+    return "redis://127.0.0.1:7399/0"
