@@ -48,6 +48,14 @@ def free_port() -> int:
         return port
 
 
+def is_alive(pid: int) -> bool:
+    """Return whether a process runs; one that is only waited for by its parent does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 class Service:
     """A server process.
 
@@ -116,7 +124,9 @@ class Service:
             return
         killed = self._signal(signal.SIGKILL)
         self._process.wait(STOP_SECONDS)
-        psutil.wait_procs(killed, STOP_SECONDS)
+        deadline = time.monotonic() + STOP_SECONDS
+        while any(is_alive(each.pid) for each in killed) and time.monotonic() < deadline:
+            time.sleep(0.01)
         self._process = None
 
     def pause(self) -> None:

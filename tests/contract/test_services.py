@@ -5,7 +5,7 @@ import psycopg
 import pytest
 import redis
 
-from tests.services import Postgres, Redis, run_postgres, run_redis
+from tests.services import Postgres, Redis, is_alive, run_postgres, run_redis
 
 pytestmark = pytest.mark.contract
 
@@ -31,7 +31,7 @@ def test_postgres_keeps_what_was_committed_over_a_crash_and_a_stop_and_leaves_no
         processes = [server.pid, *(each.pid for each in psutil.Process(server.pid).children(recursive=True))]
 
     assert len(processes) > 1
-    assert not [pid for pid in processes if psutil.pid_exists(pid)]
+    assert not [pid for pid in processes if is_alive(pid)]
 
 
 def test_a_paused_postgres_answers_nobody_until_it_is_resumed(postgres: Postgres) -> None:
