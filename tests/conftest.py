@@ -8,11 +8,12 @@ import pytest
 from blockbuster import BlockBuster
 
 from app.core.logging import configure_logging
+from tests.services import Postgres, Redis, run_postgres, run_redis
 
 CATEGORIES = {"unit", "contract", "integration", "live"}
 
 os.environ["ANYIO_BACKEND"] = "asyncio"
-for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "LLM", "DATABASE_URL", "LANGSMITH_TRACING"):
+for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "LLM", "DATABASE_URL", "REDIS_URL", "LANGSMITH_TRACING"):
     os.environ.pop(name, None)
 
 
@@ -53,3 +54,31 @@ def _nothing_blocks_the_loop(request: pytest.FixtureRequest) -> Iterator[None]:
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads a developer's .env or leaves a database behind."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One PostgreSQL server for all tests; who pauses or stops one runs their own."""
+    with run_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> Iterator[str]:
+    """The address of an empty PostgreSQL database of the test's own, for SQLAlchemy and asyncpg."""
+    with postgres.new_database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Redis]:
+    """One Redis server for all tests; who pauses or stops one runs their own."""
+    with run_redis() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: Redis) -> str:
+    """The address of a Redis without any keys."""
+    redis_server.clear()
+    return redis_server.url
