@@ -190,10 +190,3 @@ def conversations(request: pytest.FixtureRequest, database: Database) -> Convers
     """Every conversation store."""
     return MemoryConversationStore() if request.param == "memory" else SqlConversationStore(database)
 
-
-@pytest.fixture
-def redis_url() -> str:
-    import subprocess
-
-    subprocess.run(["redis-cli", "-p", "7399", "flushall"], check=True, capture_output=True)
-    return "redis://127.0.0.1:7399/0"
