@@ -6,6 +6,7 @@
       |     +-- ForbiddenThread
       |     +-- TurnInProgress
       |     +-- RateLimited
+      |     +-- DuplicateMessage
       |     +-- NotFound
       |     +-- Conflict
       +-- AgentError          the chat model or the graph
@@ -73,6 +74,18 @@ class RateLimited(BadInput):
     code = "rate_limited"
     retryable = True
     default = "Demasiados mensajes. Espera un momento."
+
+
+class DuplicateMessage(BadInput):
+    """The message was taken before: its turn has run, runs or waits."""
+
+    code = "duplicate_message"
+    default = "Este mensaje ya se recibió."
+
+    def __init__(self, turn_id: str) -> None:
+        """Name the turn that the message has."""
+        super().__init__()
+        self.turn_id = turn_id
 
 
 class NotFound(BadInput):

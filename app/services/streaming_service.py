@@ -15,8 +15,8 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from app.core.clock import NewId, NowMs
-from app.core.errors import BadInput, Draining, RateLimited, StoreError, TextTooLong, TurnInProgress
+from app.core.clock import NewId, NowMs, stable_id
+from app.core.errors import BadInput, Draining, DuplicateMessage, RateLimited, StoreError, TextTooLong, TurnInProgress
 from app.models.conversation import TurnInput
 from app.models.inputs import MultitaskStrategy
 from app.services.threads import ThreadService
@@ -35,7 +35,9 @@ class _Live:
     said: TurnInput
     gate: Gate
     urge: Command | None
-    """What a process that has the thread is told while this one waits."""
+    """What a process that has the thread is told when this turn begins to wait."""
+    may_be_known: bool
+    """Another process may have run it."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
     def interrupt(self) -> None:
@@ -72,6 +74,10 @@ class _Lane:
         if self.deserted is not None:
             self.deserted.cancel()
             self.deserted = None
+
+    def has(self, turn_id: str) -> bool:
+        """Whether a turn runs or waits here."""
+        return any(turn is not None and turn.said.turn_id == turn_id for turn in (self.live, *self.waiting))
 
     def interrupt(self) -> None:
         """End all that runs or waits. Each still gets its start, its place in the history and its end."""
@@ -155,6 +161,7 @@ class StreamingService:
         client_id: str | None = None,
         language: str | None = None,
         strategy: MultitaskStrategy = "interrupt",
+        message_id: str | None = None,
     ) -> str:
         """Run a turn. Subscribe first: its events may come before this returns.
 
@@ -168,12 +175,14 @@ class StreamingService:
             client_id: The front end's own name for the rider.
             language: Language tag the front end gives.
             strategy: What to do if a turn runs.
+            message_id: The front end's own name for the message; one name has one turn in a thread.
 
         Returns:
             The turn's id.
 
         Raises:
-            BadInput: Empty or over-long text, a thread of somebody else, a turn in progress.
+            BadInput: Empty or over-long text, a thread of somebody else, a turn in progress, a message
+                that was taken before.
             Draining: The server is shutting down.
         """
         if self.draining:
@@ -183,15 +192,22 @@ class StreamingService:
         if len(text) > self._limits.max_text_chars:
             raise TextTooLong(f"El texto pasa de {self._limits.max_text_chars} caracteres.")
         await self._threads.authorise(thread_id, user_id)
+        turn_id = self._new_id() if message_id is None else stable_id(thread_id, message_id)
+        if message_id is not None and await self._runner.has_begun(turn_id):
+            raise DuplicateMessage(turn_id)
+        if strategy == "reject" and thread_id not in self._lanes and not await self._shared_lanes.free([thread_id]):
+            raise TurnInProgress
+        # From here on nothing waits: inputs keep the order in which they came.
         lane = self._lanes.setdefault(thread_id, _Lane())
-        busy = lane.live is not None or lane.waiting
-        if strategy == "reject" and (busy or not await self._shared_lanes.free([thread_id])):
+        if lane.has(turn_id):
+            raise DuplicateMessage(turn_id)
+        if strategy == "reject" and (lane.live is not None or lane.waiting):
             raise TurnInProgress
         if len(lane.waiting) >= self._limits.max_queued_turns:
             raise RateLimited
         said = TurnInput(
             thread_id=thread_id,
-            turn_id=self._new_id(),
+            turn_id=turn_id,
             text=text,
             received_at=self._now_ms(),
             user_id=user_id,
@@ -200,7 +216,8 @@ class StreamingService:
         )
         if strategy == "interrupt":
             lane.interrupt()
-        lane.waiting.append(_Live(said, self._runner.gate(), "cancel" if strategy == "interrupt" else None))
+        urge: Command | None = "cancel" if strategy == "interrupt" else None
+        lane.waiting.append(_Live(said, self._runner.gate(), urge, may_be_known=message_id is not None))
         if not lane.at_work:
             lane.at_work = True
             self._tasks.start_soon(self._work, thread_id, lane)
@@ -331,7 +348,9 @@ class StreamingService:
                 lane.waiting.clear()
                 return
             while lane.waiting and not lease.is_lost:
-                await self._run(thread_id, lane, lane.waiting.popleft(), lease)
+                live = lane.waiting.popleft()
+                if not (live.may_be_known and await self._runner.has_begun(live.said.turn_id)):
+                    await self._run(thread_id, lane, live, lease)
 
     async def _run(self, thread_id: str, lane: _Lane, live: _Live, lease: Lease) -> None:
         lane.live = live

@@ -61,6 +61,10 @@ class ConversationStore(Protocol):
         """Note that the turn's terminal event was logged: nothing is left to do for it."""
         ...
 
+    async def turn(self, turn_id: str) -> TurnRecord | None:
+        """Return a turn, or None where none was begun under that id."""
+        ...
+
     async def unclosed_turns(self) -> Sequence[TurnRecord]:
         """Return the turns that were not closed, oldest first."""
         ...
@@ -162,7 +166,7 @@ class Lanes(Protocol):
 
         Args:
             thread_id: The thread.
-            urge: What whoever has it is told meanwhile.
+            urge: What whoever has it is told, once.
         """
         ...
 

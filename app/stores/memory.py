@@ -83,6 +83,10 @@ class MemoryConversationStore:
         """See ``ConversationStore``."""
         self._closed.add(turn_id)
 
+    async def turn(self, turn_id: str) -> TurnRecord | None:
+        """See ``ConversationStore``."""
+        return self._turns.get(turn_id)
+
     async def unclosed_turns(self) -> Sequence[TurnRecord]:
         """See ``ConversationStore``."""
         return [turn for turn in self._turns.values() if turn.turn_id not in self._closed]

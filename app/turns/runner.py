@@ -166,6 +166,15 @@ class TurnRunner:
                 with CancelScope(shield=True):
                     await run.finish(outcome, failure)
 
+    async def has_begun(self, turn_id: str) -> bool:
+        """Return whether a turn was begun, here or elsewhere.
+
+        Raises:
+            StoreError: It cannot be known now.
+        """
+        with store_deadline(self._limits.store):
+            return await self._conversations.turn(turn_id) is not None
+
     async def unfinished(self) -> Sequence[str]:
         """Return the threads with turns that were not closed: they run, or their process died."""
         with store_deadline(self._limits.store):

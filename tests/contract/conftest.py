@@ -189,4 +189,3 @@ def bookings(request: pytest.FixtureRequest, database: Database) -> BookingStore
 def conversations(request: pytest.FixtureRequest, database: Database) -> ConversationStore:
     """Every conversation store."""
     return MemoryConversationStore() if request.param == "memory" else SqlConversationStore(database)
-

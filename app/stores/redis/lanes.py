@@ -179,10 +179,12 @@ class RedisLanes:
         waiting = self._waiting.setdefault(lease.thread_id, [])
         waiting.append(bell)
         try:
+            # Said once: the one who has the lane may begin another turn meanwhile, which is not meant.
             while not await self._try(lease, urge=urge, channel=process_channel(self._process_id)):
                 with anyio.move_on_after(self._lease_seconds / 4):
                     await bell.wait()
                 bell.clear()
+                urge = None
         finally:
             waiting.remove(bell)
             if not waiting:
