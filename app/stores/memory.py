@@ -1,6 +1,7 @@
 """Every store in plain Python: for tests, and for runs that need to keep nothing."""
 
-from collections import OrderedDict, deque
+import asyncio
+from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -122,18 +123,20 @@ class MemoryLanes:
     """``Lanes`` of a single process."""
 
     def __init__(self) -> None:
-        self._locks: dict[str, anyio.Lock] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._wanted: Counter[str] = Counter()
 
     @asynccontextmanager
     async def take(self, thread_id: str, *, urge: Command | None = None) -> AsyncIterator[MemoryLease]:
         """See ``Lanes``."""
-        lock = self._locks.setdefault(thread_id, anyio.Lock(fast_acquire=True))
+        self._wanted[thread_id] += 1
         try:
-            async with lock:
+            async with self._locks.setdefault(thread_id, asyncio.Lock()):
                 yield MemoryLease()
         finally:
-            if not lock.locked() and not lock.statistics().tasks_waiting:
-                self._locks.pop(thread_id, None)
+            self._wanted[thread_id] -= 1
+            if not self._wanted[thread_id]:
+                del self._wanted[thread_id], self._locks[thread_id]
 
     @asynccontextmanager
     async def take_free(self, thread_id: str) -> AsyncIterator[MemoryLease | None]:

@@ -154,6 +154,10 @@ class RedisEventLog:
         if feed is not None:
             self._close(feed)
 
+    async def flush(self) -> None:
+        """Wait until everything that was appended is stored."""
+        await self._writer.flush()
+
     def _listen(self, thread_id: str) -> Feed:
         feed = self._feeds[thread_id] = Feed(thread_id, kept=self._kept_for_readers)
 
