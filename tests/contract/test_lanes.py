@@ -181,12 +181,15 @@ class TestBetweenProcesses:
                     assert a.token(T) == "none"
 
     async def test_a_lane_that_ran_out_while_nobody_took_it_is_kept(self, redis_url: str) -> None:
-        async with redis_lanes(redis_url, lease_seconds=0.3) as a, RedisClient(SecretStr(redis_url)) as redis:
-            async with a.take(T) as lease:
-                await redis.call(lambda each: each.delete(thread_key(T, "lane")))
-                while await a.free([T]):
-                    await anyio.lowlevel.checkpoint()
-                assert not lease.is_lost
+        async with (
+            redis_lanes(redis_url, lease_seconds=0.3) as a,
+            RedisClient(SecretStr(redis_url)) as redis,
+            a.take(T) as lease,
+        ):
+            await redis.call(lambda each: each.delete(thread_key(T, "lane")))
+            while await a.free([T]):
+                await anyio.lowlevel.checkpoint()
+            assert not lease.is_lost
 
     async def test_a_process_that_closes_gives_back_what_it_has(self, process: Processes) -> None:
         async with process() as b:

@@ -71,7 +71,12 @@ async def hear_all(url: str, writers: Sequence[RedisEventLog], count: int) -> li
 
     async def write(number: int, log: RedisEventLog) -> None:
         for index in range(count):
-            await log.append(T, chunks(f"{number}.{index}"), durable=index % 7 == 0)
+            while True:
+                try:
+                    await log.append(T, chunks(f"{number}.{index}"), durable=index % 7 == 0)
+                except StoreError:
+                    continue  # what is repeated takes the place of what failed, and may have been logged
+                break
 
     async with open_process(url) as elsewhere, elsewhere.log.open(T, after_seq=0) as reader:
         await asyncio.gather(*(write(number, log) for number, log in enumerate(writers)))
