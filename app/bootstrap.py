@@ -24,8 +24,8 @@ from app.services.bookings import BookingService
 from app.services.health import HealthService, Ping
 from app.services.streaming_service import ServiceLimits, StreamingService
 from app.services.threads import ThreadMemory, ThreadService
-from app.stores.base import BookingStore, ConversationStore, EventLog
-from app.stores.memory import MemoryBookingStore, MemoryConversationStore, MemoryEventLog
+from app.stores.base import BookingStore, ConversationStore, EventLog, Lanes
+from app.stores.memory import MemoryBookingStore, MemoryConversationStore, MemoryEventLog, MemoryLanes
 from app.stores.sql.bookings import SqlBookingStore
 from app.stores.sql.conversations import SqlConversationStore
 from app.stores.sql.database import Database
@@ -46,6 +46,7 @@ class Stores:
     bookings: BookingStore
     conversations: ConversationStore
     event_log: EventLog
+    lanes: Lanes
     checkpointer: BaseCheckpointSaver[Any]
     pings: dict[str, Ping]
 
@@ -110,6 +111,7 @@ async def open_services(
             StreamingService(
                 runner=runner,
                 event_log=stores.event_log,
+                lanes=stores.lanes,
                 threads=threads,
                 now_ms=now_ms,
                 new_id=new_id,
@@ -117,6 +119,8 @@ async def open_services(
                     max_text_chars=settings.max_text_chars,
                     max_queued_turns=settings.max_queued_turns,
                     grace_seconds=settings.turn_grace_seconds,
+                    wait_seconds=settings.turn_timeout_seconds,
+                    sweep_seconds=settings.lease_seconds / 2,
                 ),
             )
         )
@@ -133,33 +137,56 @@ async def open_services(
 @asynccontextmanager
 async def open_stores(settings: Settings, *, now_ms: NowMs, new_id: NewId) -> AsyncIterator[Stores]:
     """Open the stores that the settings name."""
-    max_age_ms = settings.event_log_max_age_seconds * 1000
     async with AsyncExitStack() as stack:
         checkpointer = await stack.enter_async_context(open_checkpointer(settings))
-        if settings.in_memory:
-            conversations = MemoryConversationStore()
-            log = MemoryEventLog(
-                new_id=new_id, now_ms=now_ms, max_events=settings.event_log_max_events, max_age_ms=max_age_ms
-            )
-            yield Stores(MemoryBookingStore(), conversations, log, checkpointer, {"memory": conversations.ping})
-            return
-        database = await stack.enter_async_context(Database(settings.database_url))
-        event_log = await stack.enter_async_context(
-            SqlEventLog(
-                database,
-                new_id=new_id,
-                now_ms=now_ms,
-                max_events=settings.event_log_max_events,
-                max_age_ms=max_age_ms,
-            )
+        database = None
+        if not settings.in_memory:
+            database = await stack.enter_async_context(Database(settings.database_url))
+        pings: dict[str, Ping] = {}
+        bookings: BookingStore = MemoryBookingStore()
+        conversations: ConversationStore = MemoryConversationStore()
+        if database is None:
+            pings["memory"] = conversations.ping
+        else:
+            bookings, conversations = SqlBookingStore(database), SqlConversationStore(database)
+            pings["database"] = database.ping
+        event_log, lanes = await _open_log(settings, stack, database, pings, now_ms=now_ms, new_id=new_id)
+        yield Stores(bookings, conversations, event_log, lanes, checkpointer, pings)
+
+
+async def _open_log(
+    settings: Settings,
+    stack: AsyncExitStack,
+    database: Database | None,
+    pings: dict[str, Ping],
+    *,
+    now_ms: NowMs,
+    new_id: NewId,
+) -> tuple[EventLog, Lanes]:
+    """Open the event log and what says who may write it: on Redis for many processes, else for this one."""
+    limits: dict[str, Any] = {
+        "new_id": new_id,
+        "now_ms": now_ms,
+        "max_events": settings.event_log_max_events,
+        "max_age_ms": settings.event_log_max_age_seconds * 1000,
+    }
+    if settings.redis_url is not None:
+        from app.stores.redis.channels import Channels
+        from app.stores.redis.client import RedisClient
+        from app.stores.redis.event_log import RedisEventLog
+        from app.stores.redis.lanes import RedisLanes
+
+        redis = await stack.enter_async_context(RedisClient(settings.redis_url, timeout=settings.store_timeout_seconds))
+        pings["redis"] = redis.ping
+        channels = await stack.enter_async_context(Channels(redis))
+        lanes = await stack.enter_async_context(
+            RedisLanes(redis, channels, new_id=new_id, lease_seconds=settings.lease_seconds)
         )
-        yield Stores(
-            SqlBookingStore(database),
-            SqlConversationStore(database),
-            event_log,
-            checkpointer,
-            {"database": database.ping},
-        )
+        log = await stack.enter_async_context(RedisEventLog(redis, channels, token=lanes.token, **limits))
+        return log, lanes
+    if database is None:
+        return MemoryEventLog(**limits), MemoryLanes()
+    return await stack.enter_async_context(SqlEventLog(database, **limits)), MemoryLanes()
 
 
 @asynccontextmanager

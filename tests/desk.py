@@ -15,7 +15,7 @@ from app.core.clock import new_id, now_ms
 from app.core.config import Settings
 from app.models.events import AgentChunk, Record, ThreadEvent, ToolCall, TurnEnd
 from app.stores.base import BookingStore, ConversationStore, EventLog
-from app.stores.memory import MemoryBookingStore, MemoryConversationStore, MemoryEventLog
+from app.stores.memory import MemoryBookingStore, MemoryConversationStore, MemoryEventLog, MemoryLanes
 from app.taxi.places import Gazetteer
 
 
@@ -42,6 +42,7 @@ def make_stores(
         bookings=bookings or MemoryBookingStore(),
         conversations=conversations,
         event_log=event_log or MemoryEventLog(new_id=new_id, now_ms=now_ms, max_events=10_000, max_age_ms=3_600_000),
+        lanes=MemoryLanes(),
         checkpointer=checkpointer or InMemorySaver(),
         pings={"memory": conversations.ping},
     )

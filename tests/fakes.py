@@ -13,7 +13,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from app.engines.llm.function_model import FunctionChatModel
 from app.models.booking import Booking
 from app.models.conversation import Conversation, Message, TurnRecord
-from app.models.events import Record, ThreadEvent, TurnEnd, TurnStatus
+from app.models.events import ThreadEvent, TurnEnd, TurnStatus
 from app.stores.memory import MemoryBookingStore, MemoryConversationStore, MemoryEventLog
 
 FaultKind = Literal["raise", "hang"]
@@ -85,14 +85,14 @@ class WatchedLog(MemoryEventLog):
         self.unsaved: list[str] = []
         """Turns that claimed to be complete before they were saved."""
 
-    async def append(self, thread_id: str, events: Sequence[ThreadEvent], *, durable: bool = False) -> Sequence[Record]:
+    async def append(self, thread_id: str, events: Sequence[ThreadEvent], *, durable: bool = False) -> None:
         if durable:
             await self._faults.strike()
         for event in events:
             is_early = isinstance(event, TurnEnd) and self._conversations.ended.get(event.turn_id) != event.status
             if is_early and event.status == "completed":
                 self.unsaved.append(event.turn_id)
-        return await super().append(thread_id, events, durable=durable)
+        await super().append(thread_id, events, durable=durable)
 
 
 ModelFault = Literal["raise", "hang", "stop"]

@@ -24,6 +24,8 @@ class Settings(BaseSettings):
 
     database_url: str = "sqlite+aiosqlite:///voztaxi.db"
     """Where bookings, conversations and events are kept; ``memory://`` keeps nothing."""
+    redis_url: SecretStr | None = None
+    """Redis or Valkey that several processes share: event log, who runs what, commands."""
     checkpointer_type: Literal["auto", "memory", "sqlite"] = "auto"
     """Where LangGraph keeps its checkpoints; ``auto`` follows ``database_url``."""
 
@@ -66,6 +68,8 @@ class Settings(BaseSettings):
     """Longest wait for a store before it counts as failed."""
     send_timeout_seconds: float = Field(default=20, gt=0)
     """A client that takes no frame for this long is closed with 4408; it may come back and replay."""
+    lease_seconds: float = Field(default=5, ge=1)
+    """After how long without a sign of life a process counts as dead and others close its turns."""
     shutdown_grace_seconds: float = Field(default=10, ge=0)
     """How long running turns may finish when the server is told to stop."""
 

@@ -6,6 +6,7 @@
       |     +-- ForbiddenThread
       |     +-- TurnInProgress
       |     +-- RateLimited
+      |     +-- DuplicateMessage
       |     +-- NotFound
       |     +-- Conflict
       +-- AgentError          the chat model or the graph
@@ -13,6 +14,7 @@
       |     +-- ModelIncomplete    the stream ended without its own end
       |     +-- AgentLoop          the agents hand over without end
       +-- StoreError          persistence failed or hung
+      |     +-- LaneLost           another process has the turns of the thread
       +-- TurnTimeout         a turn took longer than it may
       +-- Draining            the server is shutting down
       +-- LogTruncated        a reader fell behind what the log keeps
@@ -75,6 +77,18 @@ class RateLimited(BadInput):
     default = "Demasiados mensajes. Espera un momento."
 
 
+class DuplicateMessage(BadInput):
+    """The message was taken before: its turn has run, runs or waits."""
+
+    code = "duplicate_message"
+    default = "Este mensaje ya se recibió."
+
+    def __init__(self, turn_id: str) -> None:
+        """Name the turn that the message has."""
+        super().__init__()
+        self.turn_id = turn_id
+
+
 class NotFound(BadInput):
     """There is no such thing."""
 
@@ -125,6 +139,12 @@ class StoreError(AppError):
     code = "store_failed"
     retryable = True
     default = "No se pudo guardar la respuesta."
+
+
+class LaneLost(StoreError):
+    """Another process runs the turns of the thread: what is left of this one must be silent."""
+
+    default = "Otro servidor atiende ahora esta conversación."
 
 
 class TurnTimeout(AppError):

@@ -13,6 +13,8 @@ ThreadId = Annotated[
 ]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 """A user's or a client's id."""
+MessageId = Annotated[str, Field(min_length=1, max_length=128)]
+"""A client's own name for a message, by which sending it again is known."""
 MultitaskStrategy = Literal["interrupt", "enqueue", "reject"]
 """What new input does to a running turn."""
 
@@ -33,6 +35,8 @@ class UserInput(ClientMessage):
     client_id: Name | None = None
     language: Annotated[str, Field(max_length=35)] | None = None
     multitask_strategy: MultitaskStrategy = "interrupt"
+    message_id: MessageId | None = None
+    """Sent again, on whatever connection, the message runs no second turn."""
 
 
 class AudioStart(ClientMessage):

@@ -5,8 +5,8 @@ service owns the task group in which turns run, so a turn outlives the connectio
 """
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -15,15 +15,17 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from app.core.clock import NewId, NowMs
-from app.core.errors import BadInput, Draining, RateLimited, TextTooLong, TurnInProgress
+from app.core.clock import NewId, NowMs, stable_id
+from app.core.errors import BadInput, Draining, DuplicateMessage, RateLimited, StoreError, TextTooLong, TurnInProgress
 from app.models.conversation import TurnInput
 from app.models.inputs import MultitaskStrategy
 from app.services.threads import ThreadService
-from app.stores.base import EventLog, LogReader
+from app.stores.base import Command, EventLog, Lanes, Lease, LogReader
 from app.turns.runner import Gate, TurnRunner
 
 log = structlog.stdlib.get_logger("voztaxi.streaming")
+
+_AGAIN_SECONDS = 0.5
 
 
 @dataclass(slots=True)
@@ -32,12 +34,26 @@ class _Live:
 
     said: TurnInput
     gate: Gate
+    urge: Command | None
+    """What a process that has the thread is told when this turn begins to wait."""
+    may_be_known: bool
+    """Another process may have run it."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
     def interrupt(self) -> None:
         """End the turn. What was held goes out first."""
         self.gate.open()
         self.scope.cancel()
+
+    def obey(self, command: Command) -> None:
+        """Do what the rider asks of the turn."""
+        match command:
+            case "cancel":
+                self.interrupt()
+            case "pause":
+                self.gate.close()
+            case "resume":
+                self.gate.open()
 
 
 @dataclass(slots=True)
@@ -50,12 +66,18 @@ class _Lane:
     listeners: int = 0
     deserted: anyio.CancelScope | None = None
     """Runs while nobody listens."""
+    taking: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    """Waits for the thread, which another process may have."""
 
     def welcome(self) -> None:
         """Stop the grace period: somebody listens again, or the turn has ended."""
         if self.deserted is not None:
             self.deserted.cancel()
             self.deserted = None
+
+    def has(self, turn_id: str) -> bool:
+        """Whether a turn runs or waits here."""
+        return any(turn is not None and turn.said.turn_id == turn_id for turn in (self.live, *self.waiting))
 
     def interrupt(self) -> None:
         """End all that runs or waits. Each still gets its start, its place in the history and its end."""
@@ -72,16 +94,21 @@ class ServiceLimits:
     max_queued_turns: int
     grace_seconds: float
     """How long a turn runs on without a listener."""
+    wait_seconds: float
+    """How long an input waits for stores that cannot be reached."""
+    sweep_seconds: float
+    """How often turns of processes that died are looked for."""
 
 
 class StreamingService:
-    """Runs turns, one at a time per thread, whatever the transport."""
+    """Runs turns, one at a time per thread, whatever the transport and whichever process."""
 
     def __init__(
         self,
         *,
         runner: TurnRunner,
         event_log: EventLog,
+        lanes: Lanes,
         threads: ThreadService,
         now_ms: NowMs,
         new_id: NewId,
@@ -89,6 +116,7 @@ class StreamingService:
     ) -> None:
         self._runner = runner
         self._log = event_log
+        self._shared_lanes = lanes
         self._threads = threads
         self._now_ms = now_ms
         self._new_id = new_id
@@ -102,9 +130,9 @@ class StreamingService:
     async def __aenter__(self) -> Self:
         """Start; close what a dead process left open."""
         await self._tasks.__aenter__()
-        closed = await self._runner.close_unfinished()
-        if closed:
-            log.warning("closed turns of a dead process", turns=closed)
+        self._shared_lanes.on_command(self._obey)
+        await self._close_unfinished()
+        self._tasks.start_soon(self._sweep)
         return self
 
     async def __aexit__(
@@ -133,6 +161,7 @@ class StreamingService:
         client_id: str | None = None,
         language: str | None = None,
         strategy: MultitaskStrategy = "interrupt",
+        message_id: str | None = None,
     ) -> str:
         """Run a turn. Subscribe first: its events may come before this returns.
 
@@ -146,12 +175,14 @@ class StreamingService:
             client_id: The front end's own name for the rider.
             language: Language tag the front end gives.
             strategy: What to do if a turn runs.
+            message_id: The front end's own name for the message; one name has one turn in a thread.
 
         Returns:
             The turn's id.
 
         Raises:
-            BadInput: Empty or over-long text, a thread of somebody else, a turn in progress.
+            BadInput: Empty or over-long text, a thread of somebody else, a turn in progress, a message
+                that was taken before.
             Draining: The server is shutting down.
         """
         if self.draining:
@@ -161,15 +192,22 @@ class StreamingService:
         if len(text) > self._limits.max_text_chars:
             raise TextTooLong(f"El texto pasa de {self._limits.max_text_chars} caracteres.")
         await self._threads.authorise(thread_id, user_id)
+        turn_id = self._new_id() if message_id is None else stable_id(thread_id, message_id)
+        if message_id is not None and await self._runner.has_begun(turn_id):
+            raise DuplicateMessage(turn_id)
+        if strategy == "reject" and thread_id not in self._lanes and not await self._shared_lanes.free([thread_id]):
+            raise TurnInProgress
+        # From here on nothing waits: inputs keep the order in which they came.
         lane = self._lanes.setdefault(thread_id, _Lane())
-        busy = lane.live is not None or lane.waiting
-        if busy and strategy == "reject":
+        if lane.has(turn_id):
+            raise DuplicateMessage(turn_id)
+        if strategy == "reject" and (lane.live is not None or lane.waiting):
             raise TurnInProgress
         if len(lane.waiting) >= self._limits.max_queued_turns:
             raise RateLimited
         said = TurnInput(
             thread_id=thread_id,
-            turn_id=self._new_id(),
+            turn_id=turn_id,
             text=text,
             received_at=self._now_ms(),
             user_id=user_id,
@@ -178,7 +216,8 @@ class StreamingService:
         )
         if strategy == "interrupt":
             lane.interrupt()
-        lane.waiting.append(_Live(said, self._runner.gate()))
+        urge: Command | None = "cancel" if strategy == "interrupt" else None
+        lane.waiting.append(_Live(said, self._runner.gate(), urge, may_be_known=message_id is not None))
         if not lane.at_work:
             lane.at_work = True
             self._tasks.start_soon(self._work, thread_id, lane)
@@ -216,15 +255,15 @@ class StreamingService:
         Raises:
             ForbiddenThread: The thread is somebody else's.
         """
-        return await self._steer(thread_id, user_id, _Live.interrupt)
+        return await self._steer(thread_id, user_id, "cancel")
 
     async def pause(self, thread_id: str, *, user_id: str | None = None) -> bool:
         """Hold the delivery of the running turn. Returns whether one ran. Raises as ``cancel`` does."""
-        return await self._steer(thread_id, user_id, lambda live: live.gate.close())
+        return await self._steer(thread_id, user_id, "pause")
 
     async def resume(self, thread_id: str, *, user_id: str | None = None) -> bool:
         """Continue the delivery of the running turn. Returns whether one ran. Raises as ``cancel`` does."""
-        return await self._steer(thread_id, user_id, lambda live: live.gate.open())
+        return await self._steer(thread_id, user_id, "resume")
 
     async def position(self, thread_id: str) -> int:
         """Return the newest ``seq`` of a thread."""
@@ -236,7 +275,8 @@ class StreamingService:
         if lane is not None:
             lane.interrupt()
             await self._until_idle(lane)
-        return await self._threads.forget(thread_id)
+        async with self._shared_lanes.take(thread_id, urge="cancel"):
+            return await self._threads.forget(thread_id)
 
     async def drain(self, grace_seconds: float) -> None:
         """Take no new input; give running turns a grace period, then interrupt them."""
@@ -246,6 +286,7 @@ class StreamingService:
         self._stopping = True
         for lane in self._lanes.values():
             lane.interrupt()
+            lane.taking.cancel()
         with anyio.CancelScope(shield=True):
             await self._until_idle()
 
@@ -254,35 +295,88 @@ class StreamingService:
         while any(each.at_work for each in ([lane] if lane is not None else self._lanes.values())):
             await self._idle_bell.wait()
 
-    async def _steer(self, thread_id: str, user_id: str | None, command: Callable[[_Live], None]) -> bool:
+    async def _steer(self, thread_id: str, user_id: str | None, command: Command) -> bool:
         await self._threads.authorise(thread_id, user_id)
+        return self._steer_here(thread_id, command) or await self._shared_lanes.command(thread_id, command)
+
+    def _steer_here(self, thread_id: str, command: Command) -> bool:
         lane = self._lanes.get(thread_id)
         turn = lane and (lane.live or next(iter(lane.waiting), None))
         if not turn:
             return False
-        command(turn)
+        turn.obey(command)
         return True
+
+    def _obey(self, thread_id: str, command: Command) -> None:
+        """Do what another process asks of the thread's turn."""
+        self._steer_here(thread_id, command)
 
     async def _work(self, thread_id: str, lane: _Lane) -> None:
         """Run the turns of a thread, one after the other, until none waits."""
         try:
             while lane.waiting:
-                lane.live = live = lane.waiting.popleft()
-                if self._stopping:
-                    live.interrupt()
-                self._mind_listeners(thread_id, lane)
-                with live.scope:
-                    await self._runner.run(live.said, live.gate)
-                lane.live = None
-                lane.welcome()
+                await self._run_waiting(thread_id, lane)
         except Exception:
             log.exception("turn broke its promise not to raise", thread_id=thread_id)
         finally:
+            lane.waiting.clear()
             lane.live = None
             lane.at_work = False
             self._drop_if_unused(thread_id, lane)
             bell, self._idle_bell = self._idle_bell, anyio.Event()
             bell.set()
+
+    async def _run_waiting(self, thread_id: str, lane: _Lane) -> None:
+        """Run what waits in a lane while the thread is this process's."""
+        first = lane.waiting[0]
+        async with AsyncExitStack() as stack:
+            try:
+                with anyio.CancelScope() as lane.taking:
+                    if self._stopping:
+                        lane.taking.cancel()
+                    lease = await stack.enter_async_context(self._shared_lanes.take(thread_id, urge=first.urge))
+                    if lease.was_abandoned:
+                        await self._runner.close_unfinished(thread_id)
+            except StoreError as error:
+                log.warning("lane could not be taken", thread_id=thread_id, exc_info=error)
+                if self._now_ms() - first.said.received_at > self._limits.wait_seconds * 1000:
+                    lane.waiting.remove(first)
+                await anyio.sleep(_AGAIN_SECONDS)
+                return
+            if lane.taking.cancelled_caught:
+                # Nothing was said about these inputs yet; whoever sent them asks the next server.
+                lane.waiting.clear()
+                return
+            while lane.waiting and not lease.is_lost:
+                live = lane.waiting.popleft()
+                if not (live.may_be_known and await self._runner.has_begun(live.said.turn_id)):
+                    await self._run(thread_id, lane, live, lease)
+
+    async def _run(self, thread_id: str, lane: _Lane, live: _Live, lease: Lease) -> None:
+        lane.live = live
+        if self._stopping:
+            live.interrupt()
+        self._mind_listeners(thread_id, lane)
+        with live.scope:
+            await self._runner.run(live.said, live.gate, lease)
+        lane.live = None
+        lane.welcome()
+
+    async def _close_unfinished(self) -> None:
+        """Close the turns that nobody runs any more."""
+        for thread_id in await self._shared_lanes.free(await self._runner.unfinished()):
+            async with self._shared_lanes.take_free(thread_id) as lease:
+                if lease is not None and (closed := await self._runner.close_unfinished(thread_id)):
+                    log.warning("closed turns of a dead process", thread_id=thread_id, turns=closed)
+
+    async def _sweep(self) -> None:
+        """Now and then look for turns of processes that died."""
+        while True:
+            await anyio.sleep(self._limits.sweep_seconds)
+            try:
+                await self._close_unfinished()
+            except Exception as error:
+                log.warning("unfinished turns could not be closed", exc_info=error)
 
     def _mind_listeners(self, thread_id: str, lane: _Lane) -> None:
         """Start the grace period of a turn that nobody listens to."""
@@ -293,12 +387,22 @@ class StreamingService:
 
     async def _wait_for_listener(self, lane: _Lane, live: _Live, scope: anyio.CancelScope) -> None:
         with scope:
-            await anyio.sleep(self._limits.grace_seconds)
+            is_heard = True
+            while lane.live is live and is_heard:
+                await anyio.sleep(self._limits.grace_seconds)
+                is_heard = await self._is_heard(live.said.thread_id)
             if lane.live is live:
                 log.info("turn ended for want of a listener", thread_id=live.said.thread_id)
                 live.interrupt()
         if lane.deserted is scope:
             lane.deserted = None
+
+    async def _is_heard(self, thread_id: str) -> bool:
+        """Whether somebody listens to a thread in another process. In doubt the turn runs on."""
+        try:
+            return await self._log.is_read(thread_id)
+        except StoreError:
+            return True
 
     def _drop_if_unused(self, thread_id: str, lane: _Lane) -> None:
         if not lane.at_work and not lane.listeners and self._lanes.get(thread_id) is lane:

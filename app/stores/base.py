@@ -1,11 +1,11 @@
-"""What a store must do. Implementations: ``memory.py``, ``sql/``.
+"""What a store must do. Implementations: ``memory.py``, ``sql/``, ``redis/``.
 
 Every method may raise ``StoreError``; a caller that cannot wait for ever sets its own deadline.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Literal, Protocol
 
 from app.models.booking import Booking, BookingStatus
 from app.models.conversation import Conversation, Message, TurnRecord
@@ -61,6 +61,10 @@ class ConversationStore(Protocol):
         """Note that the turn's terminal event was logged: nothing is left to do for it."""
         ...
 
+    async def turn(self, turn_id: str) -> TurnRecord | None:
+        """Return a turn, or None where none was begun under that id."""
+        ...
+
     async def unclosed_turns(self) -> Sequence[TurnRecord]:
         """Return the turns that were not closed, oldest first."""
         ...
@@ -100,20 +104,23 @@ class LogReader(Protocol):
 
 
 class EventLog(Protocol):
-    """The events of each thread in order, numbered from 1 without a gap. One writer per thread at a time."""
+    """The events of each thread in order, numbered from 1 without a gap."""
 
     async def position(self, thread_id: str) -> Position:
         """Return the newest position of a thread; ``seq`` 0 where nothing was logged."""
         ...
 
-    async def append(self, thread_id: str, events: Sequence[ThreadEvent], *, durable: bool = False) -> Sequence[Record]:
-        """Log events and let every reader have them.
+    async def append(self, thread_id: str, events: Sequence[ThreadEvent], *, durable: bool = False) -> None:
+        """Log events and let every reader have them, in every process.
 
         Args:
             thread_id: The thread.
             events: In order; all of them ``replayable``.
             durable: Return, and let readers have the events, only once they are stored. Where storing
-                fails, nothing was logged and the call may be repeated with other events.
+                fails, the next append to the thread takes the place of this one: never are both logged.
+
+        Raises:
+            LaneLost: The events are of a turn, and another process has the turns of the thread.
         """
         ...
 
@@ -127,6 +134,54 @@ class EventLog(Protocol):
         """
         ...
 
+    async def is_read(self, thread_id: str) -> bool:
+        """Return whether a reader of the thread is open, in any process."""
+        ...
+
     async def forget(self, thread_id: str) -> None:
         """Delete the log of a thread."""
+        ...
+
+
+Command = Literal["cancel", "pause", "resume"]
+
+
+class Lease(Protocol):
+    """The right to run the turns of a thread."""
+
+    was_abandoned: bool
+    """Whether the process that had it before left without giving it back."""
+    is_lost: bool
+    """Whether another process may have the lane. The handler of commands is told ``cancel`` then."""
+
+
+class Lanes(Protocol):
+    """Who runs the turns of a thread: one process at a time.
+
+    A process keeps its lanes by being alive. Those of one that died are free after a while.
+    """
+
+    def take(self, thread_id: str, *, urge: Command | None = None) -> AbstractAsyncContextManager[Lease]:
+        """Wait for the lane of a thread and keep it within the block.
+
+        Args:
+            thread_id: The thread.
+            urge: What whoever has it is told, once.
+        """
+        ...
+
+    def take_free(self, thread_id: str) -> AbstractAsyncContextManager[Lease | None]:
+        """Keep the lane of a thread within the block, or have None where somebody has it."""
+        ...
+
+    async def free(self, thread_ids: Sequence[str]) -> Sequence[str]:
+        """Return those of the threads whose lane nobody has."""
+        ...
+
+    async def command(self, thread_id: str, command: Command) -> bool:
+        """Tell the process that has the lane of a thread. Returns whether one heard it."""
+        ...
+
+    def on_command(self, handler: Callable[[str, Command], None]) -> None:
+        """Have ``handler`` called with the thread and the command when this process is told something."""
         ...

@@ -1,8 +1,10 @@
 """Every store in plain Python: for tests, and for runs that need to keep nothing."""
 
-from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import anyio
 
@@ -11,6 +13,7 @@ from app.core.errors import LogTruncated
 from app.models.booking import Booking, BookingStatus
 from app.models.conversation import Conversation, Message, TurnRecord
 from app.models.events import Position, Record, ThreadEvent, TurnStatus
+from app.stores.base import Command
 
 
 class MemoryBookingStore:
@@ -81,6 +84,10 @@ class MemoryConversationStore:
         """See ``ConversationStore``."""
         self._closed.add(turn_id)
 
+    async def turn(self, turn_id: str) -> TurnRecord | None:
+        """See ``ConversationStore``."""
+        return self._turns.get(turn_id)
+
     async def unclosed_turns(self) -> Sequence[TurnRecord]:
         """See ``ConversationStore``."""
         return [turn for turn in self._turns.values() if turn.turn_id not in self._closed]
@@ -102,6 +109,54 @@ class MemoryConversationStore:
 
     async def ping(self) -> None:
         """See ``ConversationStore``."""
+
+
+@dataclass(slots=True, eq=False)
+class MemoryLease:
+    """A ``Lease`` that cannot be lost: its process is the only one."""
+
+    was_abandoned: bool = False
+    is_lost: bool = False
+
+
+class MemoryLanes:
+    """``Lanes`` of a single process."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._wanted: Counter[str] = Counter()
+
+    @asynccontextmanager
+    async def take(self, thread_id: str, *, urge: Command | None = None) -> AsyncIterator[MemoryLease]:
+        """See ``Lanes``."""
+        self._wanted[thread_id] += 1
+        try:
+            async with self._locks.setdefault(thread_id, asyncio.Lock()):
+                yield MemoryLease()
+        finally:
+            self._wanted[thread_id] -= 1
+            if not self._wanted[thread_id]:
+                del self._wanted[thread_id], self._locks[thread_id]
+
+    @asynccontextmanager
+    async def take_free(self, thread_id: str) -> AsyncIterator[MemoryLease | None]:
+        """See ``Lanes``."""
+        if thread_id in self._locks:
+            yield None
+            return
+        async with self.take(thread_id) as lease:
+            yield lease
+
+    async def free(self, thread_ids: Sequence[str]) -> Sequence[str]:
+        """See ``Lanes``."""
+        return [thread_id for thread_id in thread_ids if thread_id not in self._locks]
+
+    async def command(self, thread_id: str, command: Command) -> bool:
+        """See ``Lanes``. There is no other process."""
+        return False
+
+    def on_command(self, handler: Callable[[str, Command], None]) -> None:
+        """See ``Lanes``. Nothing ever comes."""
 
 
 class ThreadLog:
@@ -211,16 +266,14 @@ class MemoryEventLog:
         """See ``EventLog``."""
         return self._thread(thread_id).position
 
-    async def append(self, thread_id: str, events: Sequence[ThreadEvent], *, durable: bool = False) -> Sequence[Record]:
+    async def append(self, thread_id: str, events: Sequence[ThreadEvent], *, durable: bool = False) -> None:
         """See ``EventLog``."""
         if not events:
-            return []
+            return
         log = self._thread(thread_id)
-        records = log.number(events)
-        log.publish(records)
+        log.publish(log.number(events))
         while len(log.records) > self._max_events:
             log.records.popleft()
-        return records
 
     @asynccontextmanager
     async def open(
@@ -233,6 +286,11 @@ class MemoryEventLog:
             yield MemoryLogReader(log, after_seq=after_seq, epoch=epoch)
         finally:
             log.readers -= 1
+
+    async def is_read(self, thread_id: str) -> bool:
+        """See ``EventLog``."""
+        log = self._threads.get(thread_id)
+        return log is not None and log.readers > 0
 
     async def forget(self, thread_id: str) -> None:
         """See ``EventLog``."""

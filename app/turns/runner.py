@@ -33,7 +33,7 @@ from app.models.events import (
     TurnStart,
     TurnStatus,
 )
-from app.stores.base import ConversationStore, EventLog
+from app.stores.base import ConversationStore, EventLog, Lease
 from app.turns.lifecycle import Lifecycle, Phase
 from app.turns.turn import Turn
 
@@ -139,8 +139,11 @@ class TurnRunner:
         """Return a gate for one turn, open."""
         return Gate(self._limits.pause)
 
-    async def run(self, said: TurnInput, gate: Gate) -> None:
-        """Run one turn. Raises only cancellation: a failure is an event."""
+    async def run(self, said: TurnInput, gate: Gate, lease: Lease) -> None:
+        """Run one turn. Raises only cancellation: a failure is an event.
+
+        Where ``lease`` is lost the turn is another process's to end, and falls silent.
+        """
         run = _Run(self, said, gate)
         outcome: TurnStatus = "completed"
         failure: AppError | None = None
@@ -157,11 +160,28 @@ class TurnRunner:
             if failure.code == AppError.code:
                 log.exception("turn failed unexpectedly", thread_id=said.thread_id, turn_id=said.turn_id)
         finally:
-            with CancelScope(shield=True):
-                await run.finish(outcome, failure)
+            if lease.is_lost:
+                log.warning("turn was left to another process", thread_id=said.thread_id, turn_id=said.turn_id)
+            else:
+                with CancelScope(shield=True):
+                    await run.finish(outcome, failure)
 
-    async def close_unfinished(self) -> int:
-        """Give every turn that a dead process left behind its terminal event.
+    async def has_begun(self, turn_id: str) -> bool:
+        """Return whether a turn was begun, here or elsewhere.
+
+        Raises:
+            StoreError: It cannot be known now.
+        """
+        with store_deadline(self._limits.store):
+            return await self._conversations.turn(turn_id) is not None
+
+    async def unfinished(self) -> Sequence[str]:
+        """Return the threads with turns that were not closed: they run, or their process died."""
+        with store_deadline(self._limits.store):
+            return list(dict.fromkeys(record.thread_id for record in await self._conversations.unclosed_turns()))
+
+    async def close_unfinished(self, thread_id: str) -> int:
+        """Give every turn that was left behind in a thread its terminal event. The caller has the lane.
 
         What the log has of the turn is taken up where it stops. A turn that was saved ends as it was
         saved, any other one has failed.
@@ -169,7 +189,8 @@ class TurnRunner:
         Returns:
             How many there were.
         """
-        unclosed = await self._conversations.unclosed_turns()
+        with store_deadline(self._limits.store):
+            unclosed = [each for each in await self._conversations.unclosed_turns() if each.thread_id == thread_id]
         for record in unclosed:
             said = TurnInput(
                 thread_id=record.thread_id, turn_id=record.turn_id, text=record.text, received_at=record.started_at
@@ -235,7 +256,10 @@ class _Run:
             raise AgentFailure("El agente no dijo nada.", code="agent_silent")
 
     async def finish(self, outcome: TurnStatus, failure: AppError | None) -> None:
-        """Close what is open, save, and log the terminal event. Never raises."""
+        """Close what is open, save, and log the terminal event. Never raises.
+
+        A turn whose terminal event cannot be logged stays unclosed, to be found and ended later.
+        """
         try:
             if self._lifecycle.phase is not Phase.ENDED:
                 await self._say_what_is_missing()
@@ -247,7 +271,8 @@ class _Run:
             log.warning("turn could not be saved", exc_info=error, **self._ids)
             if not self._has_ended:
                 await self._end_unsaved(failure if outcome == "failed" and failure else as_app_error(error))
-        await self._close()
+        if self._has_ended or self._lifecycle.phase is Phase.ENDED:
+            await self._close()
 
     @property
     def _ids(self) -> dict[str, str]:
@@ -313,7 +338,7 @@ class _Run:
             log.exception("turn ended badly", has_terminal_event=self._has_ended, **self._ids)
 
     async def _close(self) -> None:
-        """Note that nothing is left to do; where that fails, the next start finds the turn and its end."""
+        """Note that nothing is left to do; where that fails, the turn and its end are found later."""
         try:
             with store_deadline(self._limits.store):
                 await self._conversations.close_turn(self._said.turn_id)

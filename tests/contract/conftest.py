@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from pydantic import SecretStr
 
 from app.stores.base import BookingStore, ConversationStore, EventLog
 from app.stores.memory import MemoryBookingStore, MemoryConversationStore, MemoryEventLog
+from app.stores.redis.channels import Channels
+from app.stores.redis.client import RedisClient
+from app.stores.redis.event_log import RedisEventLog
 from app.stores.sql.bookings import SqlBookingStore
 from app.stores.sql.conversations import SqlConversationStore
 from app.stores.sql.database import Database
@@ -119,6 +123,42 @@ class SqlLogs:
         await log.prune()
 
 
+class RedisLogs:
+    """Logs on one Redis database of their own.
+
+    Args:
+        url: The server.
+        kept_for_readers: Small, so that records often have to come from the server.
+    """
+
+    def __init__(self, url: str, *, kept_for_readers: int = 256) -> None:
+        self.clock = Clock()
+        self.ids = Ids()
+        self.url = url
+        self.kept_for_readers = kept_for_readers
+
+    @asynccontextmanager
+    async def open(self, limits: Limits = Limits()) -> AsyncIterator[RedisEventLog]:
+        async with (
+            RedisClient(SecretStr(self.url)) as redis,
+            Channels(redis) as channels,
+            RedisEventLog(
+                redis,
+                channels,
+                token=lambda _: "",
+                new_id=self.ids,
+                now_ms=self.clock,
+                max_events=limits.max_events,
+                max_age_ms=limits.max_age_ms,
+                kept_for_readers=self.kept_for_readers,
+            ) as log,
+        ):
+            yield log
+
+    async def tidy(self, log: EventLog) -> None:
+        await log.position("thread")
+
+
 SMALL = LogLimits(tail_events=3, idle_threads=1, idle_after=0, batch=5, write_every=0, look_every=0)
 """Everything leaves memory as soon as it may."""
 
@@ -131,11 +171,14 @@ def sql_url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"sqlite+aiosqlite:///{tmp_path / 'stores.db'}"
 
 
-@pytest.fixture(params=["memory", "sqlite", "sqlite-small", "postgres", "postgres-small"])
+@pytest.fixture(params=["memory", "sqlite", "sqlite-small", "postgres", "postgres-small", "redis", "redis-small"])
 def logs(request: pytest.FixtureRequest, tmp_path: Path) -> Logs:
     """Every event log."""
     if request.param == "memory":
         return MemoryLogs()
+    if request.param.startswith("redis"):
+        url = request.getfixturevalue("redis_url")
+        return RedisLogs(url, kept_for_readers=3) if request.param == "redis-small" else RedisLogs(url)
     url = sql_url(request.param, request, tmp_path)
     return SqlLogs(url, SMALL if request.param.endswith("-small") else None)
 

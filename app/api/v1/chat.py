@@ -7,11 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.deps import Services, ServicesDep
 from app.api.errors import PROBLEMS
-from app.core.errors import AgentError, AppError, Conflict, StoreError, TurnTimeout
+from app.core.errors import AgentError, AppError, Conflict, DuplicateMessage, StoreError, TurnTimeout
 from app.models.booking import Booking
 from app.models.events import AgentChunk, ToolCall, ToolResult, TurnEnd
 from app.models.events import AgentError as AgentErrorEvent
-from app.models.inputs import Name, ThreadId
+from app.models.inputs import MessageId, Name, ThreadId
 from app.stores.base import LogReader
 
 router = APIRouter(tags=["chat"])
@@ -29,6 +29,9 @@ class ChatRequest(BaseModel):
     text: Text
     thread_id: ThreadId | None = None
     user_id: Name | None = None
+    message_id: MessageId | None = Field(
+        default=None, description="Sent again, the message runs no second turn: the answer is that of the first."
+    )
 
 
 class PhoneRequest(BaseModel):
@@ -99,7 +102,9 @@ async def chat(request: ChatRequest | PhoneRequest, services: ServicesDep) -> Ch
             IS_INTERRUPTED=_flag(answer.end.status == "interrupted"),
             FIN=_flag(answer.end.booking_id is not None),
         )
-    answer = await _run(services, request.text, request.thread_id, user_id=request.user_id)
+    answer = await _run(
+        services, request.text, request.thread_id, user_id=request.user_id, message_id=request.message_id
+    )
     if answer.end.status == "interrupted":
         raise Conflict("Otro mensaje interrumpió la respuesta.", code="interrupted")
     booking_id = answer.end.booking_id
@@ -115,13 +120,28 @@ async def chat(request: ChatRequest | PhoneRequest, services: ServicesDep) -> Ch
 
 
 async def _run(
-    services: Services, text: str, thread_id: str | None, *, user_id: str | None, client_id: str | None = None
+    services: Services,
+    text: str,
+    thread_id: str | None,
+    *,
+    user_id: str | None,
+    client_id: str | None = None,
+    message_id: str | None = None,
 ) -> _Answer:
     """Submit, and read the log until the turn's terminal event."""
-    thread_id = thread_id or services.streaming.new_thread_id()
-    async with services.streaming.subscribe(thread_id, user_id=user_id) as reader:
-        turn_id = await services.streaming.submit(text, thread_id=thread_id, user_id=user_id, client_id=client_id)
-        answer = await _collect(reader, thread_id, turn_id)
+    streaming = services.streaming
+    thread_id = thread_id or streaming.new_thread_id()
+    try:
+        async with streaming.subscribe(thread_id, user_id=user_id) as reader:
+            turn_id = await streaming.submit(
+                text, thread_id=thread_id, user_id=user_id, client_id=client_id, message_id=message_id
+            )
+            answer = await _collect(reader, thread_id, turn_id)
+    except DuplicateMessage as known:
+        async with streaming.subscribe(thread_id, after_seq=0, user_id=user_id) as reader:
+            if not reader.recovered:
+                raise
+            answer = await _collect(reader, thread_id, known.turn_id)
     if answer.end.status == "failed":
         raise _failure(answer.error)
     return answer

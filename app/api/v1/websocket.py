@@ -13,7 +13,7 @@ from app.api.close_codes import FRAME_TOO_LARGE, INTERNAL, SERVICE_RESTART, SLOW
 from app.api.deps import Services, ServicesDep
 from app.api.dialects.native import NativeDialect
 from app.api.origins import is_allowed_origin
-from app.core.errors import AppError, BadInput, LogTruncated
+from app.core.errors import AppError, BadInput, DuplicateMessage, LogTruncated
 from app.models.events import NOWHERE, BaseEvent, Pong, SystemMessage
 from app.models.inputs import (
     AudioStart,
@@ -152,6 +152,18 @@ class Connection:
                 client_id=said.client_id,
                 language=said.language,
                 strategy=said.multitask_strategy,
+                message_id=said.message_id,
+            )
+        except DuplicateMessage as known:
+            await self._send(
+                SystemMessage(
+                    ts=self._services.now_ms(),
+                    message=known.message,
+                    level="info",
+                    code=known.code,
+                    thread_id=thread_id,
+                    turn_id=known.turn_id,
+                )
             )
         except AppError:
             if not was_listening:

@@ -64,6 +64,13 @@ class SqlConversationStore:
         async with self._database.write() as connection:
             await connection.execute(update(turns).where(turns.c.turn_id == turn_id).values(closed=True))
 
+    async def turn(self, turn_id: str) -> TurnRecord | None:
+        """See ``ConversationStore``."""
+        async with self._database.read() as connection:
+            found = await connection.execute(select(turns).where(turns.c.turn_id == turn_id))
+            row = found.mappings().one_or_none()
+        return None if row is None else TurnRecord.model_validate(dict(row))
+
     async def unclosed_turns(self) -> Sequence[TurnRecord]:
         """See ``ConversationStore``."""
         unclosed = select(turns).where(turns.c.closed.is_(False)).order_by(turns.c.started_at, turns.c.turn_id)

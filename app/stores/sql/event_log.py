@@ -18,7 +18,7 @@ import structlog
 
 from app.core.clock import NewId, NowMs
 from app.core.errors import StoreError
-from app.models.events import Position, Record, ThreadEvent
+from app.models.events import Position, ThreadEvent
 from app.stores.sql.database import Database
 from app.stores.sql.journal import Journal, StoredThread, event_rows
 from app.stores.sql.limits import LogLimits
@@ -103,16 +103,20 @@ class SqlEventLog:
         """See ``EventLog``."""
         return (await self._tail(thread_id)).position
 
-    async def append(self, thread_id: str, events: Sequence[ThreadEvent], *, durable: bool = False) -> Sequence[Record]:
+    async def append(self, thread_id: str, events: Sequence[ThreadEvent], *, durable: bool = False) -> None:
         """See ``EventLog``."""
         self._check_open()
         if not events:
-            return []
+            return
         tail = self._tails.get(thread_id)
         if tail is not None and tail.is_ready and not durable:
-            return self._append_now(tail, events)
+            self._append_now(tail, events)
+            return
         async with self._locked(thread_id) as tail:
-            return await self._append_durably(tail, events) if durable else self._append_now(tail, events)
+            if durable:
+                await self._append_durably(tail, events)
+            else:
+                self._append_now(tail, events)
 
     @asynccontextmanager
     async def open(
@@ -121,10 +125,17 @@ class SqlEventLog:
         """See ``EventLog``."""
         tail = await self._tail(thread_id)
         tail.holders += 1
+        tail.readers += 1
         try:
             yield SqlLogReader(tail, self._journal, after_seq=after_seq, epoch=epoch)
         finally:
             tail.holders -= 1
+            tail.readers -= 1
+
+    async def is_read(self, thread_id: str) -> bool:
+        """See ``EventLog``."""
+        tail = self._tails.get(thread_id)
+        return tail is not None and tail.readers > 0
 
     async def forget(self, thread_id: str) -> None:
         """See ``EventLog``."""
@@ -162,7 +173,7 @@ class SqlEventLog:
         if not self._is_open:
             raise StoreError("El registro de eventos está cerrado.")
 
-    def _append_now(self, tail: Tail, events: Sequence[ThreadEvent]) -> Sequence[Record]:
+    def _append_now(self, tail: Tail, events: Sequence[ThreadEvent]) -> None:
         """Publish events and queue their rows. Nothing here waits, so nothing can come between."""
         # An end is let through whatever the backlog: there is at most one for each running turn.
         if self._writer.backlog + len(events) > self._limits.backlog and not any(event.terminal for event in events):
@@ -172,9 +183,8 @@ class SqlEventLog:
         tail.publish(records)
         self._writer.owe(tail, len(records))
         self._touch(tail)
-        return records
 
-    async def _append_durably(self, tail: Tail, events: Sequence[ThreadEvent]) -> Sequence[Record]:
+    async def _append_durably(self, tail: Tail, events: Sequence[ThreadEvent]) -> None:
         """Write events, and publish them once they are committed. The caller holds the lock of ``tail``."""
         records = tail.number(events)
         rows = event_rows(records)
@@ -187,7 +197,6 @@ class SqlEventLog:
             tail.publish(records)
             tail.trim(self._limits.tail_events)
             self._touch(tail)
-        return records
 
     @asynccontextmanager
     async def _changing(self, tail: Tail) -> AsyncIterator[None]:

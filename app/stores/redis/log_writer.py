@@ -1,0 +1,271 @@
+"""What a process has appended and Redis does not have yet."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import anyio
+import structlog
+
+from app.core.clock import NewId, NowMs
+from app.core.errors import AppError, LaneLost, StoreError
+from app.stores.redis.client import Call, RedisClient
+from app.stores.redis.keys import thread_key
+from app.stores.redis.log_scripts import APPEND
+
+log = structlog.stdlib.get_logger("voztaxi.event_log")
+
+_AGAIN_SECONDS = 0.2
+_THREADS_AT_ONCE = 64
+
+
+@dataclass(slots=True, eq=False)
+class _Unit:
+    """The events of one append: they stay together."""
+
+    events: list[str]
+    token: str
+    done: asyncio.Future[None] | None = None
+    """For whoever waits until they are stored."""
+
+    def joins(self, other: "_Unit") -> bool:
+        """Whether both may go in one batch."""
+        return self.done is None and self.token == other.token
+
+
+@dataclass(slots=True, eq=False)
+class _Batch:
+    number: int
+    units: list[_Unit]
+
+
+@dataclass(slots=True, eq=False)
+class _Queue:
+    """What waits for one thread."""
+
+    units: deque[_Unit] = field(default_factory=deque)
+    batch: _Batch | None = None
+    """On its way, or to be sent again: its number and what is in it stay."""
+    contested: tuple[int, str] | None = None
+    """Number and token of a batch that was given up and may have been taken: the next append of the
+    same token stands in its place."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything is stored."""
+        return not self.units and self.batch is None
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """What the log keeps of a thread."""
+
+    max_events: int
+    max_age_ms: float
+
+
+class LogWriter:
+    """Appends in batches, in the order of each thread, each batch once.
+
+    The first append goes out at once; what comes while it is on its way makes up the next batch, so
+    batches grow with the load. ``run`` must be running.
+
+    Args:
+        redis: The server.
+        token: What proves that this process may write a thread's turn.
+        now_ms: The clock.
+        new_id: Makes epochs, and the name of the writer.
+        retention: What is kept.
+        backlog: Events that may wait, over all threads.
+    """
+
+    def __init__(
+        self,
+        redis: RedisClient,
+        *,
+        token: Callable[[str], str],
+        now_ms: NowMs,
+        new_id: NewId,
+        retention: Retention,
+        backlog: int,
+    ) -> None:
+        self._redis = redis
+        self._token = token
+        self._now_ms = now_ms
+        self._new_id = new_id
+        self._retention = retention
+        self._backlog_limit = backlog
+        self._writer = new_id()
+        self._number = 0
+        self._queues: dict[str, _Queue] = {}
+        self._due: dict[str, None] = {}
+        """Threads that have something to send, longest first."""
+        self._bell = asyncio.Event()
+        self._progress = asyncio.Event()
+        self.backlog = 0
+
+    def add(self, thread_id: str, events: Sequence[str], *, fenced: bool, is_end: bool) -> None:
+        """Queue events, as JSON.
+
+        Raises:
+            StoreError: Too much waits already. An end is let through: there is one for each running turn.
+        """
+        if self.backlog + len(events) > self._backlog_limit and not is_end:
+            raise StoreError("El registro de eventos no da abasto.")
+        self._put(thread_id, _Unit(list(events), self._token(thread_id) if fenced else ""))
+
+    async def store(self, thread_id: str, events: Sequence[str], *, fenced: bool) -> None:
+        """Store events, after what waits.
+
+        Raises:
+            LaneLost: Another process has the lane.
+            StoreError: They could not be stored, or it is not known. What is appended next takes their place.
+        """
+        done = asyncio.get_running_loop().create_future()
+        unit = _Unit(list(events), self._token(thread_id) if fenced else "", done)
+        self._put(thread_id, unit)
+        try:
+            await done
+        except BaseException:
+            self._give_up(thread_id, unit)
+            raise
+
+    async def flush(self, thread_id: str | None = None) -> None:
+        """Wait until everything, or all of one thread, is stored."""
+        while any(not queue.is_empty for key, queue in self._queues.items() if thread_id in (None, key)):
+            self._progress.clear()
+            await self._progress.wait()
+
+    def drop(self, thread_id: str) -> None:
+        """Forget what waits for a thread."""
+        queue = self._queues.pop(thread_id, None)
+        self._due.pop(thread_id, None)
+        if queue is not None:
+            for unit in (*(queue.batch.units if queue.batch else ()), *queue.units):
+                self._settle(unit, None)
+        self._progress.set()
+
+    async def run(self) -> None:
+        """Send what is queued, for ever."""
+        while True:
+            while not self._due:
+                await self._bell.wait()
+                self._bell.clear()
+            threads = [thread_id for thread_id, _ in zip(list(self._due), range(_THREADS_AT_ONCE), strict=False)]
+            for thread_id in threads:
+                del self._due[thread_id]
+            batches = {thread_id: batch for thread_id in threads if (batch := self._next_batch(thread_id)) is not None}
+            try:
+                answers = await self._redis.run_all([self._call(*item) for item in batches.items()])
+            except StoreError as error:
+                log.warning("events could not be stored yet", waiting=self.backlog, exc_info=error)
+                for thread_id in batches:
+                    self._fail(thread_id, error)
+                await anyio.sleep(_AGAIN_SECONDS)
+                continue
+            for (thread_id, batch), answer in zip(batches.items(), answers, strict=True):
+                self._conclude(thread_id, batch, answer)
+            refused = next((answer for answer in answers if isinstance(answer, Exception)), None)
+            if refused is not None:
+                log.warning("events were refused", error=repr(refused))
+                await anyio.sleep(_AGAIN_SECONDS)
+
+    def _put(self, thread_id: str, unit: _Unit) -> None:
+        queue = self._queues.get(thread_id)
+        if queue is None:
+            queue = self._queues[thread_id] = _Queue()
+        queue.units.append(unit)
+        self.backlog += len(unit.events)
+        self._due[thread_id] = None
+        self._bell.set()
+
+    def _next_batch(self, thread_id: str) -> _Batch | None:
+        """Return what goes next. A durable append has a batch of its own, so that it alone can be given up."""
+        queue = self._queues.get(thread_id)
+        if queue is None:
+            return None
+        if queue.batch is None and queue.units:
+            first = queue.units.popleft()
+            units = [first]
+            if queue.contested is not None and queue.contested[1] == first.token:
+                number = queue.contested[0]
+            else:
+                self._number += 1
+                number = self._number
+                while first.done is None and queue.units and queue.units[0].joins(first):
+                    units.append(queue.units.popleft())
+            queue.contested = None
+            queue.batch = _Batch(number, units)
+        return queue.batch
+
+    def _call(self, thread_id: str, batch: _Batch) -> Call:
+        keys = [thread_key(thread_id, part) for part in ("events", "log", "lane")]
+        head = (
+            self._writer,
+            batch.number,
+            batch.units[0].token,
+            self._retention.max_events,
+            int(self._retention.max_age_ms),
+            self._now_ms(),
+            self._new_id(),
+            thread_key(thread_id, "channel"),
+        )
+        events = [event for unit in batch.units for event in unit.events]
+        return APPEND, keys, (*head, *events)
+
+    def _conclude(self, thread_id: str, batch: _Batch, answer: object) -> None:
+        queue = self._queues.get(thread_id)
+        if queue is None or queue.batch is not batch:
+            return
+        if isinstance(answer, Exception):
+            self._fail(thread_id, StoreError("El registro de eventos no se pudo guardar."))
+            return
+        queue.batch = None
+        error: AppError | None = None
+        if answer == "fenced":
+            error = LaneLost()
+            log.warning("events of a lost lane were held off", thread_id=thread_id)
+        for unit in batch.units:
+            self._settle(unit, error)
+        if queue.units:
+            self._due[thread_id] = None
+        elif queue.contested is None:
+            del self._queues[thread_id]
+        self._progress.set()
+
+    def _fail(self, thread_id: str, error: StoreError) -> None:
+        """Send a batch again; one that somebody waits for is theirs to give up or to repeat."""
+        queue = self._queues.get(thread_id)
+        if queue is None or queue.batch is None:
+            return
+        waits = queue.batch.units[0].done
+        if waits is None:
+            self._due[thread_id] = None
+        elif not waits.done():
+            waits.set_exception(error)
+
+    def _give_up(self, thread_id: str, unit: _Unit) -> None:
+        """Nobody waits for a durable append any more: what comes next takes its place."""
+        queue = self._queues.get(thread_id)
+        if queue is None:
+            return
+        if queue.batch is not None and unit in queue.batch.units:
+            queue.contested, queue.batch = (queue.batch.number, unit.token), None
+        elif unit in queue.units:
+            queue.units.remove(unit)
+        else:
+            return
+        self.backlog -= len(unit.events)
+        if queue.units:
+            self._due[thread_id] = None
+        self._progress.set()
+
+    def _settle(self, unit: _Unit, error: AppError | None) -> None:
+        self.backlog -= len(unit.events)
+        if unit.done is None or unit.done.done():
+            return
+        if error is None:
+            unit.done.set_result(None)
+        else:
+            unit.done.set_exception(error)

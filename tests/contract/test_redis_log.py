@@ -1,0 +1,214 @@
+"""What the event log on Redis promises between processes, and when the server fails."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+import anyio.lowlevel
+import pytest
+from pydantic import SecretStr
+
+from app.core.clock import new_id, now_ms
+from app.core.errors import LaneLost, LogTruncated, StoreError
+from app.models.events import BookingUpdate, Record
+from app.stores.base import LogReader
+from app.stores.redis.channels import Channels
+from app.stores.redis.client import RedisClient
+from app.stores.redis.event_log import RedisEventLog
+from app.stores.redis.lanes import RedisLanes
+from tests.contract.test_event_log import T, chunk, chunks, end, numbers, read_after, read_until, texts
+from tests.services import Redis, run_redis
+
+pytestmark = pytest.mark.contract
+
+
+@pytest.fixture
+def own_redis() -> Iterator[Redis]:
+    """A server to stop."""
+    with run_redis() as server:
+        yield server
+
+
+@dataclass
+class Process:
+    """A process that shares a server."""
+
+    log: RedisEventLog
+    lanes: RedisLanes
+
+
+@asynccontextmanager
+async def open_process(url: str, *, timeout: float = 5, is_fenced: bool = False) -> AsyncIterator[Process]:
+    async with (
+        RedisClient(SecretStr(url), timeout=timeout) as redis,
+        Channels(redis) as channels,
+        RedisLanes(redis, channels, new_id=new_id, lease_seconds=30) as lanes,
+        RedisEventLog(
+            redis,
+            channels,
+            token=lanes.token if is_fenced else lambda _: "",
+            new_id=new_id,
+            now_ms=now_ms,
+            max_events=10_000,
+            max_age_ms=3_600_000,
+        ) as log,
+    ):
+        yield Process(log, lanes)
+
+
+async def follow(reader: LogReader, until: str) -> list[Record]:
+    """Read up to and including the event with a text."""
+    seen: list[Record] = []
+    while until not in texts(seen):
+        seen.extend(await reader.read())
+    return seen
+
+
+async def hear_all(url: str, writers: Sequence[RedisEventLog], count: int) -> list[Record]:
+    """Have every writer append ``count`` events while somebody reads."""
+
+    async def write(number: int, log: RedisEventLog) -> None:
+        for index in range(count):
+            while True:
+                try:
+                    await log.append(T, chunks(f"{number}.{index}"), durable=index % 7 == 0)
+                except StoreError:
+                    continue  # what is repeated takes the place of what failed, and may have been logged
+                break
+
+    async with open_process(url) as elsewhere, elsewhere.log.open(T, after_seq=0) as reader:
+        await asyncio.gather(*(write(number, log) for number, log in enumerate(writers)))
+        return await read_until(reader, count * len(writers))
+
+
+class TestBetweenProcesses:
+    async def test_events_of_all_processes_are_numbered_together_and_heard_by_all(self, redis_url: str) -> None:
+        async with open_process(redis_url) as a, open_process(redis_url) as b:
+            seen = await hear_all(redis_url, [a.log, b.log], 50)
+            assert numbers(seen) == list(range(1, 101))
+            for number in range(2):
+                mine = [text for text in texts(seen) if text.startswith(f"{number}.")]
+                assert mine == [f"{number}.{index}" for index in range(50)]
+            assert await read_after(a.log, 0) == seen
+
+    async def test_a_position_means_the_same_to_every_process(self, redis_url: str) -> None:
+        async with open_process(redis_url) as a, open_process(redis_url) as b:
+            await a.log.append(T, chunks(1, 2, 3), durable=True)
+            position = await a.log.position(T)
+            assert await b.log.position(T) == position
+            assert texts(await read_after(b.log, 1, epoch=position.epoch)) == ["2", "3"]
+
+    async def test_forgetting_is_heard_in_every_process(self, redis_url: str) -> None:
+        async with open_process(redis_url) as a, open_process(redis_url) as b:
+            await a.log.append(T, chunks(1), durable=True)
+            async with b.log.open(T) as reader:
+                await a.log.forget(T)
+                with pytest.raises(LogTruncated):
+                    await reader.read()
+            assert (await b.log.position(T)).seq == 0
+
+    async def test_a_thread_is_read_wherever_its_reader_is(self, redis_url: str) -> None:
+        async with open_process(redis_url) as a, open_process(redis_url) as b:
+            assert not await a.log.is_read(T)
+            async with b.log.open(T):
+                assert await a.log.is_read(T)
+            while await a.log.is_read(T):  # the server hears of it a moment later
+                await anyio.lowlevel.checkpoint()
+
+
+class TestFencing:
+    async def test_only_who_has_the_lane_may_log_a_turn(self, redis_url: str) -> None:
+        async with open_process(redis_url, is_fenced=True) as a, open_process(redis_url, is_fenced=True) as b:
+            async with a.lanes.take(T):
+                await a.log.append(T, chunks("mine"), durable=True)
+                with pytest.raises(LaneLost):
+                    await b.log.append(T, [end("not yours")], durable=True)
+                await b.log.append(T, chunks("nor this"))
+                await b.log.append(T, [BookingUpdate(ts=1, thread_id=T, booking_id="b", status="assigned")])
+            seen = await read_after(b.log, 0)
+            assert [record.event.type for record in seen] == ["agent_chunk", "booking_update"]
+
+    async def test_an_old_lease_of_the_same_process_proves_nothing(self, redis_url: str) -> None:
+        async with open_process(redis_url, is_fenced=True) as a:
+            async with a.lanes.take(T):
+                await a.log.append(T, chunks("mine"), durable=True)
+            with pytest.raises(LaneLost):
+                await a.log.append(T, [end("too late")], durable=True)
+
+
+class TestWhenTheServerFails:
+    async def test_nothing_is_lost_or_doubled_while_connections_are_cut(self, redis_url: str) -> None:
+        async with open_process(redis_url) as a, open_process(redis_url) as b, RedisClient(SecretStr(redis_url)) as cut:
+            is_done = anyio.Event()
+
+            async def cut_connections() -> None:
+                while not is_done.is_set():
+                    for kind in ("normal", "pubsub"):
+                        await cut.call(lambda redis, kind=kind: redis.client_kill_filter(_type=kind, skipme=True))
+                    await anyio.sleep(0.02)
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(cut_connections)
+                try:
+                    seen = await hear_all(redis_url, [a.log, b.log], 100)
+                finally:
+                    is_done.set()
+            assert numbers(seen) == list(range(1, 201))
+            for number in range(2):
+                mine = [text for text in texts(seen) if text.startswith(f"{number}.")]
+                assert mine == [f"{number}.{index}" for index in range(100)]
+
+    async def test_what_is_appended_while_the_server_stands_still_comes_later(self, own_redis: Redis) -> None:
+        async with open_process(own_redis.url, timeout=0.2) as a, a.log.open(T) as reader:
+            await a.log.append(T, chunks("before"), durable=True)
+            own_redis.pause()
+            try:
+                await a.log.append(T, chunks("meanwhile", "and"))
+                with pytest.raises(StoreError):
+                    await a.log.position("another thread")
+            finally:
+                own_redis.resume()
+            await a.log.append(T, [end("after")])
+            assert texts(await follow(reader, "after"))[:3] == ["before", "meanwhile", "and"]
+
+    async def test_of_an_end_that_was_given_up_and_its_substitute_there_is_one(self, own_redis: Redis) -> None:
+        async with open_process(own_redis.url, timeout=0.2) as a, a.log.open(T) as reader:
+            await a.log.append(T, chunks("before"), durable=True)
+            own_redis.pause()
+            try:
+                with pytest.raises(TimeoutError), anyio.fail_after(0.1):
+                    await a.log.append(T, [end("completed")], durable=True)
+                await a.log.append(T, [end("failed")])
+            finally:
+                own_redis.resume()
+            await a.log.flush()
+            await a.log.append(T, [chunk("next turn")], durable=True)
+            seen = texts(await follow(reader, "next turn"))
+            assert seen in (["before", "completed", "next turn"], ["before", "failed", "next turn"])
+
+    async def test_a_restarted_server_begins_a_new_epoch_and_what_it_kept_stays_good(self) -> None:
+        with run_redis("--appendonly", "yes", "--appendfsync", "always") as server:
+            async with open_process(server.url) as a, open_process(server.url) as b:
+                await a.log.append(T, chunks(1, 2), durable=True)
+                before = await a.log.position(T)
+                await anyio.to_thread.run_sync(server.kill)
+                await anyio.to_thread.run_sync(server.start)
+                await b.log.append(T, chunks(3), durable=True)
+                after = await a.log.position(T)
+                assert (after.seq, after.epoch != before.epoch) == (3, True)
+                assert texts(await read_after(a.log, 1, epoch=before.epoch)) == ["2", "3"]
+                assert texts(await read_after(b.log, 1, epoch=after.epoch)) == ["2", "3"]
+
+    async def test_a_server_that_lost_everything_recovers_no_position(self) -> None:
+        with run_redis("--save", "", "--appendonly", "no") as server:
+            async with open_process(server.url) as a:
+                await a.log.append(T, chunks(1, 2), durable=True)
+                before = await a.log.position(T)
+                await anyio.to_thread.run_sync(server.kill)
+                await anyio.to_thread.run_sync(server.start)
+                await a.log.append(T, chunks("new", "new", "new"), durable=True)
+                for after_seq in (0, 1, 2):
+                    async with a.log.open(T, after_seq=after_seq, epoch=before.epoch) as reader:
+                        assert not reader.recovered
