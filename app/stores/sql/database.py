@@ -117,6 +117,7 @@ class Database:
             Misconfigured: The tables are of a newer version than this one.
         """
         with self._store_errors():
+            await self._check_folder()
             async with self._engine.connect() as connection, self._alone(connection):
                 revision = await connection.run_sync(migrations.revision)
                 if revision is not None and revision > migrations.HEAD:
