@@ -46,7 +46,7 @@ def create_app(settings: Settings | None = None, *, open_services: Opener = open
                 log.info(
                     "ready",
                     model=settings.llm_model if settings.model_kind == "openai" else "offline",
-                    stores="memory" if settings.in_memory else "sqlite",
+                    stores=settings.database_kind,
                     checkpoints=settings.checkpointer_kind,
                 )
                 yield
