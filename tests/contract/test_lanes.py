@@ -148,11 +148,11 @@ class TestBetweenProcesses:
                 old = a.token(T)
             async with a.take(T):
                 assert a.token(T) != old
-                for token in (old, a.token(T)):
-                    channel, message = process_channel(a._process_id), f"cancel {token} {T}"
+                for message in (f"cancel {old} {T}", f"pause {a.token(T)} {T}"):
+                    channel = process_channel(a._process_id)
                     await redis.call(lambda each, to=channel, text=message: each.publish(to, text))
                 await orders.came.wait()
-                assert len(orders.all) == 1
+                assert orders.all == [(T, "pause")]
             assert not lease.is_lost
 
     async def test_who_waits_urges_the_holder_once(self, process: Processes) -> None:
