@@ -57,7 +57,7 @@ class Context:
 
         What tools did stays done. A summary that may not have been heard in full was not read.
         """
-        return {**self.changes, "summarised": None, "yields_floor": True}
+        return {**self.changes, "summarised": None}
 
     async def say(self, text: str, agent: AgentName) -> None:
         """Let the rider have words."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from langchain_core.messages import RemoveMessage
 from langgraph.runtime import Runtime
+from langgraph.types import Command
 
 from app.core.deadlines import store_deadline
 from app.models.booking import Place
@@ -24,7 +25,7 @@ def listen(history_messages: int) -> Callable[..., Any]:
         history_messages: Newest messages that a model is given; much older ones are let go here.
     """
 
-    async def take_words(state: TaxiState, runtime: Runtime[Context]) -> TaxiState:
+    async def take_words(state: TaxiState, runtime: Runtime[Context]) -> Command[str]:
         context = runtime.context
         before, booking = await _as_the_books_say(state, context)
         draft = note(before, read_slots(last_words(state["messages"])), context.desk.gazetteer)
@@ -34,13 +35,13 @@ def listen(history_messages: int) -> Callable[..., Any]:
         if agent != "RECEPCIONISTA" and before.is_blank and booking:
             agent = "RECEPCIONISTA"
         old = forgettable(state["messages"], history_messages)
-        return {
+        update: TaxiState = {
             "messages": [RemoveMessage(id=message.id) for message in old if message.id is not None],  # type: ignore[misc]
             "draft": draft.model_dump(mode="json", exclude_defaults=True),
             "booking": booking,
             "active_agent": agent,
-            "yields_floor": False,
         }
+        return Command(update=update, goto=agent)
 
     return take_words
 
