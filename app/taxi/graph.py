@@ -206,7 +206,8 @@ async def _stream(
         ModelError: The model refused, broke off or could not be reached.
         ModelIncomplete: The stream ended without its own end, or its end says that it was cut.
     """
-    chunks: list[AIMessageChunk] = []
+    unspoken: list[AIMessageChunk] = []
+    """What holds more than text, which is joined as it is spoken."""
     ended: str | None = None
     named: dict[int, str] = {}
     spoken = SpokenText()
@@ -214,7 +215,8 @@ async def _stream(
     try:
         async for chunk in model.astream(prompt):
             _name_once(chunk, named)
-            chunks.append(chunk)
+            if chunk.tool_call_chunks or chunk.tool_calls or chunk.additional_kwargs:
+                unspoken.append(chunk)
             ended = chunk.response_metadata.get("finish_reason") or ended
             if text := spoken.feed(chunk.text):
                 await context.say(separator + text, agent.name)
@@ -235,7 +237,7 @@ async def _stream(
         raise ModelIncomplete
     if text := spoken.finish():
         await context.say(separator + text, agent.name)
-    whole = add_ai_message_chunks(chunks[0], *chunks[1:])
+    whole = add_ai_message_chunks(AIMessageChunk(content=""), *unspoken)
     tool_calls, invalid_tool_calls = read_calls(whole)
     message = AIMessage(
         spoken.said,

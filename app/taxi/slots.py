@@ -6,6 +6,7 @@ Payment, vehicle, notes for the driver, name, number of passengers, time, destin
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from app.taxi.destinations import find_destinations
 from app.taxi.payments import PaymentMethod, read_payment
@@ -286,8 +287,9 @@ def merge(old: Slots, new: Slots) -> Slots:
     )
 
 
-def _read(text: str, folded: str) -> tuple[Slots, list[tuple[int, int]]]:
-    """Return the slots of a sentence and where its destinations stand."""
+@lru_cache(maxsize=64)
+def _read(text: str, folded: str) -> tuple[Slots, tuple[tuple[int, int], ...]]:
+    """Return the slots of a sentence and where its destinations stand; read once, however many ask in a turn."""
     payment = read_payment(folded)
     time = read_when(folded)
     passengers, passenger_spans = _passengers(folded)
@@ -314,7 +316,7 @@ def _read(text: str, folded: str) -> tuple[Slots, list[tuple[int, int]]]:
         phone=_phone(folded),
         removed=tuple(dict.fromkeys(removed_all)),
     )
-    return slots, [(found.blank_from, found.end) for found in destinations]
+    return slots, tuple((found.blank_from, found.end) for found in destinations)
 
 
 _LEAD = re.compile(

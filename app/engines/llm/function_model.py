@@ -99,5 +99,9 @@ def _chunks(reply: Reply) -> Iterator[AIMessageChunk]:
             "index": index,
         }
         yield AIMessageChunk(content="", tool_call_chunks=[{**call, "type": "tool_call_chunk"}])
-    reason = "tool_calls" if reply.calls else "stop"
-    yield AIMessageChunk(content="", additional_kwargs=dict(reply.notes), response_metadata={"finish_reason": reason})
+    yield AIMessageChunk(
+        content="",
+        additional_kwargs=dict(reply.notes),
+        response_metadata={"finish_reason": "tool_calls" if reply.calls else "stop"},
+        chunk_position="last",
+    )
