@@ -119,7 +119,7 @@ class AgentTurn:
                 self._config,
                 context=self._context,
                 durability="exit",
-                stream_mode="updates",
+                stream_mode="custom",
             )
         )
         try:
