@@ -237,7 +237,7 @@ def _then_ask(scene: Scene, text: str, pending: tuple[str, str] | None) -> Answe
 def _after_service_tools(scene: Scene, pending: tuple[str, str] | None = None) -> Answer | None:
     """Say what came of a tool that any agent, or RECEPCIONISTA, may use on the side."""
     if isinstance(fare := scene.outcome("EstimateFare"), dict):
-        return _then_ask(scene, str(fare.get("explanation", "")), pending)
+        return _then_ask(scene, _fare_in_words(scene, fare), pending)
     if isinstance(person := scene.outcome("TransferToHuman"), dict):
         urgent = phrase("emergency", scene.language) + " " if Intent.EMERGENCY in scene.wants else ""
         if person.get("phone"):
@@ -259,6 +259,10 @@ def _after_service_tools(scene: Scene, pending: tuple[str, str] | None = None) -
                 return _then_ask(scene, phrase("no_booking", scene.language), pending)
         return scene.say("too_late")
     return None
+
+
+def _fare_in_words(scene: Scene, fare: dict[str, Any]) -> str:
+    return str(fare.get("explanation_en" if scene.language == "en" else "explanation", ""))
 
 
 def _unclear(scene: Scene, question: str, asked: str) -> Answer:
@@ -297,7 +301,7 @@ def _after_validation(scene: Scene, checked: dict[str, Any]) -> Answer:
     if Intent.PRICE in scene.wants and scene.draft.destination is not None and not scene.came_by("EstimateFare"):
         return scene.call("EstimateFare")
     fare = scene.outcome("EstimateFare")
-    told = f"{fare['explanation']} " if isinstance(fare, dict) else ""
+    told = f"{_fare_in_words(scene, fare)} " if isinstance(fare, dict) else ""
     if asked == "neighborhood" and checked.get("address") and not scene.draft.doubtful_neighborhood:
         question = phrase("neighborhood", scene.language, address=str(checked["address"]))
     else:
