@@ -145,7 +145,10 @@ _THERE = re.compile(
 )
 """Said after a place, it makes the place where the ride goes: «ahí es para donde voy»."""
 _CLAUSE = re.compile(r"[.;!\n](?!\d)\s*|\b(?:y|and) (?=\D{0,25}\d.{0,40}\d)")
-_TO_AT_START = re.compile(r"(?:(?:a|al|para|pa|hacia|hasta|en|es) )+")
+_TO_AT_START = re.compile(
+    r"(?:(?:no|si|perdon|disculp\w+|pero|es que|ah|ay|bueno|mira|oye|espera|sorry)\b\W*)*"
+    r"(?:(?:a|al|para|pa|hacia|hasta|en|es) )*"
+)
 
 
 def find_marked_afterwards(folded: str) -> Destination | None:

@@ -16,8 +16,9 @@ _CLOCK = re.compile(r"(?:(?P<day>.+) )?(?P<hour>\d\d):\d\d")
 _DAY = re.compile(r"hoy|pasado mañana|mañana|el (?:\w+|\d+ de \w+)")
 _PART = re.compile(r"(?:^| )en la (?P<part>mañana|tarde|noche|madrugada)$")
 _SAID_PART = re.compile(
-    r"\b(?:(?:de|en|por|a) la |esta |in the |at )?(?P<part>mananita|manana|madrugada|tardecita|tarde|noche|medio ?dia|"
-    r"media ?noche|a\.? ?m\b|p\.? ?m\b|morning|afternoon|evening|night|noon|midnight)\b"
+    r"\b(?P<lead>(?:de|en|por) la |del? (?=medi)|a (?:la )?(?=medi)|al (?=medio)|esta |in the |at )?"
+    r"(?P<part>mananita|manana|madrugada|tardecita|tarde|noche|medio ?dia|media ?noche|a\.? ?m\b|p\.? ?m\b|"
+    r"morning|afternoon|evening|night|noon|midnight)\b"
 )
 _GREETED = re.compile(
     r"\b(?:buen[oa]s?|good|feliz|lindo|linda) (?:dias?|tardes?|noches?|morning|afternoon|evening|night)\b"
@@ -43,8 +44,7 @@ def next_time(known: str | None, said: str | None, heard: str, now: datetime) ->
         heard: The sentence.
         now: The local time.
     """
-    part = _part(heard)
-    if known is not None and part is not None and is_open(known) and not _has_clock(said):
+    if known is not None and is_open(known) and not _has_clock(said) and (part := _part(heard)):
         return _with_part(known, part)
     if said is None or not _has_clock(said):
         return said or known
@@ -52,7 +52,7 @@ def next_time(known: str | None, said: str | None, heard: str, now: datetime) ->
         said = f"{day} {said}"
     if not is_open(said):
         return said
-    part = _part_of(known) or _part_to_come(said, now)
+    part = _part(heard, of_a_day=True) or _part_of(known) or _part_to_come(said, now)
     return _with_part(said, part) if part else said
 
 
@@ -83,10 +83,17 @@ def _day(when: str) -> str | None:
     return match.group() if match else None
 
 
-def _part(heard: str) -> str | None:
-    """Return the part of the day in an answer; a greeting is none."""
-    match = _SAID_PART.search(_GREETED.sub(" ", fold(heard)))
-    return _PARTS[match["part"].replace(" ", "").replace(".", "")] if match else None
+def _part(heard: str, *, of_a_day: bool = False) -> str | None:
+    """Return the part of the day in a sentence; a greeting is none.
+
+    Args:
+        heard: The sentence.
+        of_a_day: Only «de la mañana»; by itself «mañana» may be tomorrow.
+    """
+    for match in _SAID_PART.finditer(_GREETED.sub(" ", fold(heard))):
+        if match["lead"] or not of_a_day:
+            return _PARTS[match["part"].replace(" ", "").replace(".", "")]
+    return None
 
 
 def _part_of(known: str | None) -> str | None:
