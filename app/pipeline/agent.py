@@ -119,7 +119,7 @@ class AgentTurn:
                 self._config,
                 context=self._context,
                 durability="exit",
-                stream_mode="custom",
+                stream_mode="updates",
             )
         )
         try:
