@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -14,9 +15,10 @@ from langgraph.checkpoint.conformance import checkpointer_test, validate
 from langgraph.checkpoint.conformance.capabilities import BASE_CAPABILITIES
 from pydantic import SecretStr
 
-from app.bootstrap import open_checkpointer
+from app.bootstrap import open_checkpointer, open_stores
+from app.core.clock import new_id, now_ms
 from app.core.config import Settings
-from app.core.errors import StoreError
+from app.core.errors import Misconfigured, StoreError
 from app.stores.checkpoints.postgres import migrate, open_postgres
 from app.stores.checkpoints.redis import open_redis
 from tests.services import Postgres, Service, run_postgres, run_redis
@@ -169,3 +171,26 @@ async def test_processes_that_set_postgres_up_at_once_take_turns(postgres: Postg
         await asyncio.gather(*(migrate(url) for _ in range(6)))
         async with open_postgres(url) as saver:
             await remember(saver, "t", "hola")
+
+
+@pytest.mark.parametrize(
+    ("package", "extra", "given"),
+    [
+        ("asyncpg", "postgres", {"database_url": "postgresql+asyncpg://h/d", "checkpointer_type": "memory"}),
+        ("psycopg", "postgres", {"database_url": "postgresql+asyncpg://h/d"}),
+        ("valkey", "redis", {"database_url": "memory://", "redis_url": "redis://h", "checkpointer_type": "redis"}),
+        ("redis", "redis", {"database_url": "memory://", "redis_url": "redis://h"}),
+    ],
+)
+async def test_a_package_that_is_missing_is_named_with_what_installs_it(
+    package: str, extra: str, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [each for each in sys.modules if each.startswith(("app.stores.checkpoints.", "app.stores.redis."))]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in [each for each in sys.modules if each.split(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+
+    with pytest.raises(Misconfigured, match=rf"pip install 'voztaxi\[{extra}\]'"):
+        async with open_stores(Settings(**given), now_ms=now_ms, new_id=new_id):
+            pass
