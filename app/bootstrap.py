@@ -34,6 +34,7 @@ from app.stores.sql.event_log import SqlEventLog
 from app.taxi.context import TaxiDesk
 from app.taxi.fares import load_tariff
 from app.taxi.graph import TaxiGraph
+from app.taxi.moments import load_holidays
 from app.taxi.places import Gazetteer, parse_address
 from app.taxi.policy import OfflinePolicy
 from app.turns.observers import LogObserver
@@ -78,6 +79,7 @@ async def open_services(
             bookings=stores.bookings,
             gazetteer=gazetteer,
             tariff=load_tariff(),
+            holidays=load_holidays(),
             coverage=settings.coverage,
             support_phone=settings.support_phone,
             now_ms=now_ms,
