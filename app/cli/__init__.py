@@ -144,7 +144,7 @@ def _operator_errors() -> Iterator[None]:
     try:
         yield
     except Misconfigured as error:
-        typer.echo(error.message, err=True)
+        typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     except StoreError as error:
         typer.echo(f"The database cannot be used: {error.__cause__}", err=True)

@@ -19,7 +19,8 @@
       +-- Draining            the server is shutting down
       +-- Overloaded          the server has as much as it may take
       +-- LogTruncated        a reader fell behind what the log keeps
-      +-- Misconfigured       an operator has to install or to run something first
+
+    Misconfigured             for the operator alone: something must be installed or run first
 
 ``code`` is stable and goes to clients; ``message`` is for people. Neither ever holds a secret.
 """
@@ -180,11 +181,8 @@ class LogTruncated(AppError):
     default = "El registro ya no llega tan atrás."
 
 
-class Misconfigured(AppError):
+class Misconfigured(Exception):
     """The server cannot start as it is installed; the message tells its operator what to run."""
-
-    code = "misconfigured"
-    default = "El servidor está mal configurado."
 
 
 def as_app_error(error: BaseException) -> AppError:

@@ -116,15 +116,18 @@ class Database:
             StoreError: It failed, and nothing was changed.
             Misconfigured: The tables are of a newer version than this one.
         """
-        with self._store_errors():
-            await self._check_folder()
-            async with self._engine.connect() as connection, self._alone(connection):
-                revision = await connection.run_sync(migrations.revision)
-                if revision is not None and revision > migrations.HEAD:
-                    raise Misconfigured("the tables in DATABASE_URL are of a newer version of Voztaxi")
-                if revision != migrations.HEAD:
-                    await connection.run_sync(migrations.upgrade)
-                    log.info("tables were migrated", before=revision, now=migrations.HEAD)
+        try:
+            with self._store_errors():
+                await self._check_folder()
+                async with self._engine.connect() as connection, self._alone(connection):
+                    revision = await connection.run_sync(migrations.revision)
+                    if revision is not None and revision > migrations.HEAD:
+                        raise Misconfigured("the tables in DATABASE_URL are of a newer version of Voztaxi")
+                    if revision != migrations.HEAD:
+                        await connection.run_sync(migrations.upgrade)
+                        log.info("tables were migrated", before=revision, now=migrations.HEAD)
+        finally:
+            await self._engine.dispose()  # a connection remembers the tables that it has seen
 
     @asynccontextmanager
     async def write(self, queue: anyio.Lock | None = None) -> AsyncIterator[AsyncConnection]:
