@@ -15,21 +15,27 @@ from sqlalchemy import make_url
 from app.api.deps import Services
 from app.core.clock import NewId, NowMs, new_id, now_ms
 from app.core.config import Settings
+from app.core.signatures import read_signer
+from app.engines.fleet.base import Directory, Fleet
+from app.engines.fleet.http import HttpDirectory, HttpFleet, open_client
+from app.engines.fleet.offline import OfflineDirectory, OfflineFleet
 from app.engines.llm.function_model import FunctionChatModel, Reply
 from app.engines.llm.openai import create_openai_model
 from app.engines.stt.text import TextStt
 from app.engines.tts.text import TextTts
 from app.pipeline.chain import ChainPipeline
 from app.services.bookings import BookingService
+from app.services.dispatch import DispatchLimits, DispatchService
 from app.services.health import HealthService, Ping
 from app.services.streaming_service import ServiceLimits, StreamingService
 from app.services.threads import ThreadMemory, ThreadService
-from app.stores.base import BookingStore, ConversationStore, EventLog
-from app.stores.memory import MemoryBookingStore, MemoryConversationStore, MemoryEventLog
+from app.stores.base import BookingStore, ConversationStore, EventLog, Outbox
+from app.stores.memory import MemoryBookingStore, MemoryConversationStore, MemoryEventLog, MemoryOutbox
 from app.stores.sql.bookings import SqlBookingStore
 from app.stores.sql.conversations import SqlConversationStore
 from app.stores.sql.database import Database
 from app.stores.sql.event_log import SqlEventLog
+from app.stores.sql.outbox import SqlOutbox
 from app.taxi.context import TaxiDesk
 from app.taxi.fares import load_tariff
 from app.taxi.graph import TaxiGraph
@@ -44,6 +50,7 @@ class Stores:
     """Where things are kept."""
 
     bookings: BookingStore
+    outbox: Outbox
     conversations: ConversationStore
     event_log: EventLog
     checkpointer: BaseCheckpointSaver[Any]
@@ -71,9 +78,27 @@ async def open_services(
     async with AsyncExitStack() as stack:
         if stores is None:
             stores = await stack.enter_async_context(open_stores(settings, now_ms=now_ms, new_id=new_id))
+        fleet, directory = await stack.enter_async_context(open_fleet(settings, now_ms=now_ms, new_id=new_id))
+        dispatch = await stack.enter_async_context(
+            DispatchService(
+                fleet=fleet,
+                bookings=stores.bookings,
+                outbox=stores.outbox,
+                event_log=stores.event_log,
+                now_ms=now_ms,
+                new_id=new_id,
+                limits=DispatchLimits(
+                    timeout=settings.dispatch_timeout_seconds,
+                    wait=settings.dispatch_wait_seconds,
+                    max_attempts=settings.dispatch_max_attempts,
+                ),
+            )
+        )
         gazetteer = Gazetteer.load()
         desk = TaxiDesk(
             bookings=stores.bookings,
+            dispatcher=dispatch,
+            directory=directory,
             gazetteer=gazetteer,
             tariff=load_tariff(),
             coverage=settings.coverage,
@@ -124,7 +149,9 @@ async def open_services(
             settings=settings,
             streaming=streaming,
             threads=threads,
-            bookings=BookingService(bookings=stores.bookings, event_log=stores.event_log, now_ms=now_ms),
+            bookings=BookingService(bookings=stores.bookings, ring=dispatch.ring, now_ms=now_ms),
+            dispatch=dispatch,
+            webhooks=None if settings.dispatch_secret is None else read_signer(settings.dispatch_secret),
             health=HealthService(stores.pings, timeout_seconds=settings.store_timeout_seconds),
             now_ms=now_ms,
         )
@@ -141,7 +168,9 @@ async def open_stores(settings: Settings, *, now_ms: NowMs, new_id: NewId) -> As
             log = MemoryEventLog(
                 new_id=new_id, now_ms=now_ms, max_events=settings.event_log_max_events, max_age_ms=max_age_ms
             )
-            yield Stores(MemoryBookingStore(), conversations, log, checkpointer, {"memory": conversations.ping})
+            outbox = MemoryOutbox()
+            bookings = MemoryBookingStore(outbox)
+            yield Stores(bookings, outbox, conversations, log, checkpointer, {"memory": conversations.ping})
             return
         database = await stack.enter_async_context(Database(settings.database_url))
         event_log = await stack.enter_async_context(
@@ -155,6 +184,7 @@ async def open_stores(settings: Settings, *, now_ms: NowMs, new_id: NewId) -> As
         )
         yield Stores(
             SqlBookingStore(database),
+            SqlOutbox(database),
             SqlConversationStore(database),
             event_log,
             checkpointer,
@@ -188,6 +218,27 @@ def checkpoint_path(settings: Settings) -> str:
     database = None if settings.in_memory else make_url(settings.database_url).database
     path = Path(database or "voztaxi.db")
     return str(path.with_name(f"{path.stem}.checkpoints{path.suffix}"))
+
+
+@asynccontextmanager
+async def open_fleet(settings: Settings, *, now_ms: NowMs, new_id: NewId) -> AsyncIterator[tuple[Fleet, Directory]]:
+    """Open the fleet and the directory that the settings name."""
+    if settings.dispatch_secret is None:
+        yield OfflineFleet(), OfflineDirectory()
+        return
+    signer = read_signer(settings.dispatch_secret)
+    async with open_client(signer, now_ms, timeout=settings.dispatch_timeout_seconds) as client:
+        yield (
+            OfflineFleet() if settings.dispatch_url is None else HttpFleet(client, settings.dispatch_url),
+            OfflineDirectory() if settings.fleet_url is None else HttpDirectory(client, settings.fleet_url, new_id),
+        )
+
+
+@asynccontextmanager
+async def open_outbox(settings: Settings) -> AsyncIterator[Outbox]:
+    """Open the outbox alone, beside a server that runs or not: what an operator's command needs."""
+    async with Database(settings.database_url) as database:
+        yield SqlOutbox(database)
 
 
 def create_model(settings: Settings, gazetteer: Gazetteer) -> BaseChatModel:

@@ -14,7 +14,7 @@ from app.bootstrap import Stores, create_model, open_services
 from app.core.clock import new_id, now_ms
 from app.core.config import Settings
 from app.models.events import AgentChunk, Record, ThreadEvent, ToolCall, TurnEnd
-from app.stores.base import BookingStore, ConversationStore, EventLog
+from app.stores.base import ConversationStore, EventLog
 from app.stores.memory import MemoryBookingStore, MemoryConversationStore, MemoryEventLog
 from app.taxi.places import Gazetteer
 
@@ -31,15 +31,17 @@ def offline_model(settings: Settings | None = None) -> BaseChatModel:
 
 def make_stores(
     *,
-    bookings: BookingStore | None = None,
+    bookings: MemoryBookingStore | None = None,
     conversations: ConversationStore | None = None,
     event_log: EventLog | None = None,
     checkpointer: BaseCheckpointSaver[Any] | None = None,
 ) -> Stores:
     """Return stores in memory, but for those given."""
     conversations = conversations or MemoryConversationStore()
+    bookings = bookings or MemoryBookingStore()
     return Stores(
-        bookings=bookings or MemoryBookingStore(),
+        bookings=bookings,
+        outbox=bookings.outbox,
         conversations=conversations,
         event_log=event_log or MemoryEventLog(new_id=new_id, now_ms=now_ms, max_events=10_000, max_age_ms=3_600_000),
         checkpointer=checkpointer or InMemorySaver(),

@@ -13,6 +13,7 @@ from app.core.errors import (
     AgentError,
     AppError,
     BadInput,
+    BadSignature,
     Conflict,
     Draining,
     ForbiddenThread,
@@ -28,6 +29,7 @@ log = structlog.stdlib.get_logger("voztaxi.http")
 
 _STATUS: tuple[tuple[type[AppError], int], ...] = (
     (NotFound, 404),
+    (BadSignature, 401),
     (ForbiddenThread, 403),
     (TurnInProgress, 409),
     (Conflict, 409),

@@ -9,13 +9,14 @@ from typing import Protocol
 
 import pytest
 
-from app.stores.base import BookingStore, ConversationStore, EventLog
-from app.stores.memory import MemoryBookingStore, MemoryConversationStore, MemoryEventLog
+from app.stores.base import BookingStore, ConversationStore, EventLog, Outbox
+from app.stores.memory import MemoryBookingStore, MemoryConversationStore, MemoryEventLog, MemoryOutbox
 from app.stores.sql.bookings import SqlBookingStore
 from app.stores.sql.conversations import SqlConversationStore
 from app.stores.sql.database import Database
 from app.stores.sql.event_log import SqlEventLog
 from app.stores.sql.limits import LogLimits
+from app.stores.sql.outbox import SqlOutbox
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -136,10 +137,29 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
         yield opened
 
 
+@dataclass(frozen=True)
+class Books:
+    """A booking store, and the outbox that it fills."""
+
+    bookings: BookingStore
+    outbox: Outbox
+    other_outbox: Outbox
+    """The same one, as another process has it."""
+
+
 @pytest.fixture(params=["memory", "sqlite"])
-def bookings(request: pytest.FixtureRequest, database: Database) -> BookingStore:
+def books(request: pytest.FixtureRequest, database: Database) -> Books:
+    """Every booking store with its outbox."""
+    if request.param == "memory":
+        outbox = MemoryOutbox()
+        return Books(MemoryBookingStore(outbox), outbox, outbox)
+    return Books(SqlBookingStore(database), SqlOutbox(database), SqlOutbox(database))
+
+
+@pytest.fixture
+def bookings(books: Books) -> BookingStore:
     """Every booking store."""
-    return MemoryBookingStore() if request.param == "memory" else SqlBookingStore(database)
+    return books.bookings
 
 
 @pytest.fixture(params=["memory", "sqlite"])
