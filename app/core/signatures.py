@@ -7,7 +7,6 @@ Source: the Standard Webhooks specification, "Signature scheme" and "Webhook hea
 """
 
 import base64
-import binascii
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -106,7 +105,7 @@ def _read_keys(secrets: Sequence[str]) -> tuple[bytes, ...]:
     for secret in secrets:
         try:
             key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True) if secret.startswith(_PREFIX) else b""
-        except binascii.Error:
+        except ValueError:
             key = b""
         if len(key) < _SHORTEST_KEY:
             raise ValueError(f"a secret must be {_PREFIX} and at least {_SHORTEST_KEY} bytes in Base64")

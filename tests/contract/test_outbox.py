@@ -138,6 +138,7 @@ async def test_a_cancel_waits_for_its_dispatch_and_an_update_for_nobody(books: B
     first = await claim(books.outbox)
     assert ids(first) == [DISPATCH, UPDATE]
     assert await claim(books.outbox) == []
+    await books.outbox.settle(first[1], "delivered")
     await books.outbox.settle(first[0], "pending", next_attempt_at=1000, error="no answer")
     assert await claim(books.outbox, now=999) == []
     (again,) = await claim(books.outbox, now=1000)
