@@ -85,11 +85,13 @@ class DevFleet:
         self.dispatches: dict[str, Dispatch] = {}
         self._cancelled: set[str] = set()
         self._random = Random(seed)  # noqa: S311 - chooses drivers on paper
-        self._client = httpx.AsyncClient(timeout=5, trust_env=False)
-        self._tasks: TaskGroup = anyio.create_task_group()
+        self._client: httpx.AsyncClient
+        self._tasks: TaskGroup
 
     async def __aenter__(self) -> Self:
         """Begin to tell."""
+        self._client = httpx.AsyncClient(timeout=5, trust_env=False)
+        self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         return self
 

@@ -29,6 +29,7 @@ from app.models.delivery import (
     Delivery,
     DeliveryKind,
     DeliveryState,
+    Revision,
     delayed,
     dispatch_id,
     refused_by_fleet,
@@ -250,29 +251,17 @@ class DispatchService:
         if delivery.kind == "update":
             await self._tell(delivery)
             return "delivered"
-        booking = await self._bookings.get(delivery.booking_id)
-        if booking is None or not await self._is_wanted(delivery, booking):
-            return "withdrawn"
         try:
-            await self._ask(delivery, booking)
+            return await self._ask(delivery)
         except FleetRefused as error:
             log.warning("fleet refused", reason=str(error))
             if delivery.kind == "dispatch":
-                await self._revise(booking, refused_by_fleet)
+                await self._revise(delivery.booking_id, refused_by_fleet)
             return "refused"
-        return "delivered"
 
-    async def _is_wanted(self, delivery: Delivery, booking: Booking) -> bool:
-        """Return whether the fleet must still hear of it."""
-        if delivery.kind == "dispatch":
-            return booking.status != "cancelled"
-        # A taxi that nobody ever tried to send need not be called off.
-        sent = await self._outbox.get(dispatch_id(booking.booking_id))
-        return sent is not None and not (sent.state == "withdrawn" and sent.attempts <= 1)
-
-    async def _ask(self, delivery: Delivery, booking: Booking) -> None:
-        """Ask the fleet, again at once where that may help."""
-        key = delivery.delivery_id
+    async def _ask(self, delivery: Delivery) -> DeliveryState:
+        """Ask the fleet, again at once where that may help, and take its answer."""
+        key, booking_id = delivery.delivery_id, delivery.booking_id
         async for attempt in stamina.retry_context(
             on=_may_help,
             attempts=_QUICK_TRIES,
@@ -282,11 +271,18 @@ class DispatchService:
             wait_jitter=0.3,
         ):
             with attempt:
+                booking = await self._bookings.get(booking_id)
+                if booking is None:
+                    return "withdrawn"
                 if delivery.kind == "cancel":
                     await self._fleet.cancel(booking, key=key)
-                    return
+                    return "delivered"
+                if booking.status == "cancelled":
+                    # The cancel is next in this lane, and reaches the fleet whether or not it got this.
+                    return "withdrawn"
                 answer = await self._fleet.dispatch(booking, key=key)
-        await self._revise(booking, partial(taken_by_fleet, **answer.model_dump()))
+        await self._revise(booking_id, partial(taken_by_fleet, **answer.model_dump()))
+        return "delivered"
 
     async def _tell(self, delivery: Delivery) -> None:
         """Log the event of a change, unless an attempt that was cut off has logged it already."""
@@ -326,14 +322,12 @@ class DispatchService:
     async def _warn(self, delivery: Delivery) -> None:
         """Tell the rider that it takes longer; if even that fails, the alarm is up all the same."""
         try:
-            booking = await self._bookings.get(delivery.booking_id)
-            if booking is not None:
-                await self._revise(booking, delayed)
+            await self._revise(delivery.booking_id, delayed)
         except Exception as error:
             log.warning("rider could not be told of the delay", exc_info=error)
 
-    async def _revise(self, booking: Booking, change: Any) -> None:
-        await self._bookings.revise(booking.booking_id, partial(change, now=self._now_ms()))
+    async def _revise(self, booking_id: str, change: Callable[..., Revision | None]) -> None:
+        await self._bookings.revise(booking_id, partial(change, now=self._now_ms()))
 
     async def _settle(self, delivery: Delivery, state: DeliveryState, error: str, pause: float) -> None:
         """Store what came of it. Where that fails the lease runs out, and it is done again."""
