@@ -63,6 +63,7 @@ async def open_services(
     *,
     model: BaseChatModel | None = None,
     stores: Stores | None = None,
+    fleet: Fleet | None = None,
     now_ms: NowMs = now_ms,
     new_id: NewId = new_id,
 ) -> AsyncIterator[Services]:
@@ -72,16 +73,17 @@ async def open_services(
         settings: The settings.
         model: A chat model in place of the one that the settings name.
         stores: Stores in place of those that the settings name.
+        fleet: A fleet in place of the one that the settings name.
         now_ms: The clock.
         new_id: Makes ids.
     """
     async with AsyncExitStack() as stack:
         if stores is None:
             stores = await stack.enter_async_context(open_stores(settings, now_ms=now_ms, new_id=new_id))
-        fleet, directory = await stack.enter_async_context(open_fleet(settings, now_ms=now_ms, new_id=new_id))
+        named, directory = await stack.enter_async_context(open_fleet(settings, now_ms=now_ms, new_id=new_id))
         dispatch = await stack.enter_async_context(
             DispatchService(
-                fleet=fleet,
+                fleet=fleet or named,
                 bookings=stores.bookings,
                 outbox=stores.outbox,
                 event_log=stores.event_log,

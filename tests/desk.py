@@ -13,6 +13,7 @@ from app.api.deps import Services
 from app.bootstrap import Stores, create_model, open_services
 from app.core.clock import new_id, now_ms
 from app.core.config import Settings
+from app.engines.fleet.base import Fleet
 from app.models.events import AgentChunk, Record, ThreadEvent, ToolCall, TurnEnd
 from app.stores.base import ConversationStore, EventLog
 from app.stores.memory import MemoryBookingStore, MemoryConversationStore, MemoryEventLog
@@ -110,10 +111,14 @@ class Desk:
 
 @asynccontextmanager
 async def open_desk(
-    *, model: BaseChatModel | None = None, stores: Stores | None = None, **settings: Any
+    *,
+    model: BaseChatModel | None = None,
+    stores: Stores | None = None,
+    fleet: Fleet | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Desk]:
     """Open the services over stores and a model of the test's choice."""
     stores = stores or make_stores()
     chosen = make_settings(**settings)
-    async with open_services(chosen, model=model or offline_model(chosen), stores=stores) as services:
+    async with open_services(chosen, model=model or offline_model(chosen), stores=stores, fleet=fleet) as services:
         yield Desk(services, stores)
