@@ -152,7 +152,7 @@ class DispatchService:
         """Wait for the fleet to answer a dispatch, whichever process asks it.
 
         Returns:
-            The booking as it stands then; None where the answer did not come in time.
+            The booking as it stands then; None where the answer did not come in time, or was given up.
         """
         self.ring()
         with anyio.move_on_after(self._limits.wait):
@@ -160,6 +160,8 @@ class DispatchService:
                 settled = self._settled
                 try:
                     delivery = await self._outbox.get(dispatch_id(booking_id))
+                    if delivery is not None and delivery.state == "parked":
+                        return None
                     if delivery is None or delivery.state != "pending":
                         return await self._bookings.get(booking_id)
                 except Exception as error:

@@ -281,11 +281,11 @@ class DispatchToBackend(TaxiTool):
             # The outbox has it: whatever comes of it is told by a booking_update.
             return {"booking_id": stored.booking_id, "status": "accepted", "eta_minutes": None, "pending": True}
         session.set("booking", remembered(answered))
-        if answered.code == "dispatch_refused":
-            # What was refused is over. The rider may ask again for the same, as a new request.
+        if answered.status == "cancelled":
+            # That request is over. The rider may ask again for the same, as a new one.
             session.draft = draft.model_copy(update={"request_id": desk.new_id()})
             session.set("summarised", draft.fingerprint())
-            return failed("dispatch_refused", "La central no puede enviar un taxi en este momento.")
+            return failed(answered.code or "cancelled", "La central no envía un taxi para esta reserva.")
         return {"booking_id": answered.booking_id, "status": "accepted", "eta_minutes": answered.eta_minutes}
 
 

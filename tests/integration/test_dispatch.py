@@ -241,6 +241,38 @@ async def test_a_fleet_that_takes_too_long_is_told_of_later() -> None:
     assert said.end.booking_id
 
 
+async def test_a_dispatch_that_is_given_up_while_the_rider_waits_is_not_called_sent() -> None:
+    fleet = FakeFleet("unavailable")
+    with stamina.set_testing(True, attempts=1):
+        async with open_desk(fleet=fleet, dispatch_max_attempts=1) as desk:
+            await to_the_summary(desk)
+            said = await desk.say("Sí, confirmo")
+            counts = await desk.services.dispatch.measure()
+
+    assert counts == {"pending": 0, "parked": 1}
+    assert "estoy consiguiendo tu taxi" in said.end.text
+
+
+async def test_a_booking_that_is_cancelled_while_the_rider_waits_is_not_called_sent() -> None:
+    fleet = FakeFleet("hang")
+    async with open_desk(fleet=fleet) as desk:
+        await to_the_summary(desk)
+        async with anyio.create_task_group() as tasks:
+
+            async def cancel() -> None:
+                await fleet.asked.wait()
+                (booked,) = await desk.stores.bookings.list("t")
+                await desk.services.bookings.cancel(booked.booking_id)
+                fleet.go_on.set()
+
+            tasks.start_soon(cancel)
+            said = await desk.say("Sí, confirmo")
+
+    (dispatched,) = said.of(ToolResult)
+    assert (dispatched.result["status"], dispatched.result["code"]) == ("failed", "cancelled")
+    assert said.end.booking_id is None
+
+
 async def test_without_a_fleet_nothing_is_said_but_what_the_turn_says() -> None:
     async with open_desk() as desk:
         await to_the_summary(desk)

@@ -74,6 +74,14 @@ def result(frames: list[dict[str, Any]]) -> dict[str, Any]:
     return answer
 
 
+async def update(client: Rider, frames: list[dict[str, Any]], **fields: Any) -> dict[str, Any]:
+    """Return a booking_update that came with ``frames``, or comes after them."""
+    for frame in frames:
+        if frame["type"] == "booking_update" and all(frame.get(name) == value for name, value in fields.items()):
+            return frame
+    return (await client.until("booking_update", **fields))[-1]
+
+
 def booking(server: Server, booking_id: str) -> dict[str, Any]:
     found: dict[str, Any] = httpx.get(f"{server.url}/api/v1/bookings/{booking_id}").raise_for_status().json()
     return found
@@ -126,13 +134,13 @@ async def test_one_taxi_comes_although_the_fleet_answered_500_timed_out_and_was_
         await to_the_summary(client, "faulty")
         frames = await client.say("Sí, confirmo", thread_id="faulty")
         answer = result(frames)
-        update = (await client.until("booking_update", booking_id=answer["booking_id"]))[-1]
+        told = await update(client, frames, booking_id=answer["booking_id"])
 
     assert (answer["status"], answer["eta_minutes"]) == ("accepted", None)
     assert "estoy consiguiendo tu taxi" in said(frames)
     taxi = pair.fleet.dispatch(answer["booking_id"])
     assert (taxi["posts"], taxi["taxis"]) == (6, 1)
-    assert (update["status"], update["eta_minutes"], update["revision"]) == ("accepted", taxi["eta_minutes"], 2)
+    assert (told["status"], told["eta_minutes"], told["revision"]) == ("accepted", taxi["eta_minutes"], 2)
     assert booking(pair.server, answer["booking_id"])["eta_minutes"] == taxi["eta_minutes"]
 
 
@@ -165,13 +173,11 @@ async def test_a_barge_in_while_the_taxi_is_sent_neither_undoes_it_nor_sends_two
         answer = result(frames)
         assert frames[-1]["status"] == "interrupted"
         assert frames[-1]["booking_id"] == answer["booking_id"]
-        seen = await client.until("turn_end")
-        if not any(frame["type"] == "booking_update" for frame in (*frames, *seen)):
-            await client.until("booking_update", booking_id=answer["booking_id"])
+        await update(client, [*frames, *await client.until("turn_end")], booking_id=answer["booking_id"])
 
     taxi = pair.fleet.until(answer["booking_id"], posts=2)
     assert taxi["taxis"] == 1
-    assert [update["eta_minutes"] for update in updates(pair.server, "barge")] == [taxi["eta_minutes"]]
+    assert [each["eta_minutes"] for each in updates(pair.server, "barge")] == [taxi["eta_minutes"]]
     assert len(httpx.get(f"{pair.server.url}/api/v1/bookings?thread_id=barge").json()["bookings"]) == 1
 
 
@@ -183,11 +189,11 @@ async def test_a_rider_who_leaves_while_the_taxi_is_sent_finds_it_when_they_come
         called = (await client.until("tool_call", name="DispatchToBackend"))[-1]
     async with rider(pair.server.ws) as client:
         await client.send(type="replay", thread_id="leaves", after_seq=called["seq"])
-        update = (await client.until("booking_update"))[-1]
+        told = (await client.until("booking_update"))[-1]
 
-    taxi = pair.fleet.dispatch(update["booking_id"])
+    taxi = pair.fleet.dispatch(told["booking_id"])
     assert taxi["taxis"] == 1
-    assert update["eta_minutes"] == taxi["eta_minutes"]
+    assert told["eta_minutes"] == taxi["eta_minutes"]
 
 
 async def test_a_rides_events_reach_whoever_listens_and_each_once(pair: Both) -> None:
@@ -197,7 +203,8 @@ async def test_a_rides_events_reach_whoever_listens_and_each_once(pair: Both) ->
         for after, happening in enumerate(("assigned", "arrived", "assigned", "completed", "cancelled"), 1):
             for _ in range(2):
                 assert pair.fleet.tell(booking_id, happening, after=after, event_id=f"{booking_id}{after}") == 204
-        told = [frame for frame in await client.until("booking_update", status="completed") if "status" in frame]
+        await update(client, client.frames, status="completed")
+        told = [frame for frame in client.frames if frame["type"] == "booking_update"]
 
     taxi = pair.fleet.dispatch(booking_id)
     moved = [frame for frame in told if frame["status"] != "accepted"]
@@ -205,7 +212,7 @@ async def test_a_rides_events_reach_whoever_listens_and_each_once(pair: Both) ->
     assert (moved[0]["driver"], moved[0]["plate"]) == (taxi["driver"], taxi["plate"])
     found = booking(pair.server, booking_id)
     assert (found["status"], found["plate"]) == ("completed", taxi["plate"])
-    logged = [update["status"] for update in updates(pair.server, "ride") if update["status"] != "accepted"]
+    logged = [each["status"] for each in updates(pair.server, "ride") if each["status"] != "accepted"]
     assert logged == ["assigned", "arrived", "completed"]
 
 
@@ -215,8 +222,7 @@ async def test_a_cancelled_taxi_is_called_off_and_does_not_come_back(pair: Both)
         booking_id = result(await client.say("Sí, confirmo", thread_id="cancel"))["booking_id"]
         frames = await client.say("Cancela el taxi", thread_id="cancel")
         assert "CancelBooking" in [frame["name"] for frame in frames if frame["type"] == "tool_call"]
-        if not any(frame["type"] == "booking_update" and frame["status"] == "cancelled" for frame in frames):
-            await client.until("booking_update", status="cancelled")
+        await update(client, frames, status="cancelled")
     pair.fleet.until(booking_id, status="cancelled")
 
     assert pair.fleet.tell(booking_id, "assigned") == 204
@@ -282,9 +288,9 @@ async def test_a_server_that_is_killed_between_booking_and_dispatch_sends_the_ta
         taxi = pair.fleet.until(booking_id, taxis=1)
         async with rider(pair.server.ws) as client:
             await client.send(type="replay", thread_id="killed", after_seq=0)
-            update = (await client.until("booking_update"))[-1]
+            told = (await client.until("booking_update"))[-1]
 
-        assert update["eta_minutes"] == taxi["eta_minutes"]
+        assert told["eta_minutes"] == taxi["eta_minutes"]
         assert pair.fleet.dispatch(booking_id)["taxis"] == 1
         assert len(httpx.get(f"{pair.server.url}/api/v1/bookings?thread_id=killed").json()["bookings"]) == 1
 
@@ -294,8 +300,10 @@ async def test_what_was_given_up_raises_the_alarm_and_is_delivered_when_an_opera
         pair.fleet.turn(script=["500"] * 100, assign_after=None)
         async with rider(pair.server.ws) as client:
             await to_the_summary(client, "parked")
-            booking_id = result(await client.say("Sí, confirmo", thread_id="parked"))["booking_id"]
-            warned = (await client.until("booking_update"))[-1]
+            frames = await client.say("Sí, confirmo", thread_id="parked")
+            booking_id = result(frames)["booking_id"]
+            assert "estoy consiguiendo tu taxi" in said(frames)
+            warned = await update(client, frames)
             assert (warned["status"], warned["code"]) == ("accepted", "dispatch_delayed")
             listed = pair.server.run("dispatch", "list").stdout
             assert f"parked   {booking_id}:dispatch" in listed
@@ -306,10 +314,10 @@ async def test_what_was_given_up_raises_the_alarm_and_is_delivered_when_an_opera
             pair.fleet.turn(assign_after=None)
             assert pair.server.run("dispatch", "retry", "nothing-of-the-kind").returncode == 1
             assert pair.server.run("dispatch", "retry", booking_id).stdout == "1 due again\n"
-            update = (await client.until("booking_update"))[-1]
+            told = (await client.until("booking_update"))[-1]
 
         taxi = pair.fleet.dispatch(booking_id)
-        assert (update["eta_minutes"], update.get("code")) == (taxi["eta_minutes"], None)
+        assert (told["eta_minutes"], told.get("code")) == (taxi["eta_minutes"], None)
         assert taxi["taxis"] == 1
         assert "voztaxi_dispatch_parked 0.0" in httpx.get(f"{pair.server.url}/metrics").text
 
