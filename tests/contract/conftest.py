@@ -148,12 +148,14 @@ class Books:
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-def books(request: pytest.FixtureRequest, database: Database) -> Books:
+async def books(request: pytest.FixtureRequest, database: Database, tmp_path: Path) -> AsyncIterator[Books]:
     """Every booking store with its outbox."""
     if request.param == "memory":
         outbox = MemoryOutbox()
-        return Books(MemoryBookingStore(outbox), outbox, outbox)
-    return Books(SqlBookingStore(database), SqlOutbox(database), SqlOutbox(database))
+        yield Books(MemoryBookingStore(outbox), outbox, outbox)
+        return
+    async with Database(f"sqlite+aiosqlite:///{tmp_path / 'stores.db'}") as other:
+        yield Books(SqlBookingStore(database), SqlOutbox(database), SqlOutbox(other))
 
 
 @pytest.fixture
