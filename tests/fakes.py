@@ -84,6 +84,8 @@ FleetFault = Literal["unavailable", "lost", "refused", "hang"]
 class FakeFleet:
     """A fleet that counts, and fails on order: not reached, answer lost, refused, silent."""
 
+    takes_everything = False
+
     def __init__(self, *faults: FleetFault) -> None:
         self.faults = list(faults)
         self.posts: Counter[str] = Counter()

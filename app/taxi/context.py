@@ -33,7 +33,7 @@ class Dispatcher(Protocol):
         """Say that a booking was changed."""
         ...
 
-    async def answer(self, booking_id: str) -> Booking | None:
+    async def answer(self, booking: Booking) -> Booking | None:
         """Wait a little for the fleet to answer a new booking; None where it has not yet."""
         ...
 

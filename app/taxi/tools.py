@@ -276,7 +276,7 @@ class DispatchToBackend(TaxiTool):
         session.set("booking", remembered(stored))
         session.set("summarised", None)
         session.draft = draft.renewed()
-        answered = await unless(session.context.hurried, desk.dispatcher.answer(stored.booking_id))
+        answered = await unless(session.context.hurried, desk.dispatcher.answer(stored))
         if answered is None:
             # The outbox has it: whatever comes of it is told by a booking_update.
             return {"booking_id": stored.booking_id, "status": "accepted", "eta_minutes": None, "pending": True}

@@ -277,6 +277,9 @@ async def test_without_a_fleet_nothing_is_said_but_what_the_turn_says() -> None:
     async with open_desk() as desk:
         await to_the_summary(desk)
         said = await desk.say("Sí, confirmo")
+        desk.services.dispatch.ring()
+        while (await desk.stores.outbox.counts())["pending"]:
+            await anyio.lowlevel.checkpoint()
         (settled,) = await desk.stores.outbox.list("delivered")
         log = await desk.log()
 

@@ -58,6 +58,9 @@ class FleetUnavailable(FleetError):
 class Fleet(Protocol):
     """Who sends the taxis. Each method raises ``FleetRefused`` or ``FleetUnavailable``."""
 
+    takes_everything: bool
+    """Whether a booking needs nobody's consent: then no rider waits for an answer."""
+
     async def dispatch(self, booking: Booking, *, key: str) -> FleetAnswer:
         """Have a taxi sent: one for each ``key``, however often it is asked."""
         ...

@@ -97,6 +97,8 @@ class HttpFleet:
         url: Where dispatches are posted.
     """
 
+    takes_everything = False
+
     def __init__(self, client: SignedClient, url: str) -> None:
         self._client = client
         self._url = url.rstrip("/")
