@@ -13,6 +13,7 @@ from app.core.errors import (
     AgentError,
     AppError,
     BadInput,
+    BadSignature,
     Conflict,
     Draining,
     DuplicateMessage,
@@ -30,6 +31,7 @@ log = structlog.stdlib.get_logger("voztaxi.http")
 
 _STATUS: tuple[tuple[type[AppError], int], ...] = (
     (NotFound, 404),
+    (BadSignature, 401),
     (ForbiddenThread, 403),
     (TurnInProgress, 409),
     (Conflict, 409),

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_serializer, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
+
+from app.core.signatures import read_signer
 
 MEMORY_URL = "memory://"
 """A ``DATABASE_URL`` that keeps everything in this process and nothing after it."""
@@ -52,6 +55,19 @@ class Settings(BaseSettings):
     """Municipalities where the fleet picks up, separated by commas."""
     support_phone: str | None = None
     """What a rider who wants a person is told to call."""
+
+    dispatch_url: str | None = None
+    """Where bookings are posted to the fleet; empty keeps them here, accepted at once."""
+    dispatch_secret: SecretStr | None = None
+    """Keys of the signatures, ours and the fleet's: ``whsec_`` and Base64 each; the first signs, all are taken."""
+    dispatch_timeout_seconds: float = Field(default=5, gt=0, le=60)
+    """Longest that one request to the fleet may take."""
+    dispatch_wait_seconds: float = Field(default=4, ge=0, le=8)
+    """How long a turn waits for the fleet's answer; what comes later is told by a ``booking_update``."""
+    dispatch_max_attempts: int = Field(default=8, gt=0)
+    """A delivery that failed so often is parked; see ``voztaxi dispatch``."""
+    fleet_url: str | None = None
+    """Where riders and coordinates are looked up; empty is nowhere."""
 
     max_text_chars: int = Field(default=4000, gt=0)
     """Longest text of a message, in characters."""
@@ -118,6 +134,11 @@ class Settings(BaseSettings):
         """Refuse at the start what could only fail later."""
         if self.llm == "openai" and self.openai_api_key is None and self.openai_base_url is None:
             raise ValueError("LLM=openai needs OPENAI_API_KEY, or OPENAI_BASE_URL for a server without keys")
+        for name in ("dispatch_url", "fleet_url"):
+            if (address := getattr(self, name)) is not None:
+                self._check_fleet(name.upper(), address)
+        if self.dispatch_secret is not None:
+            read_signer(self.dispatch_secret)
         try:
             url = make_url(self.database_url)
         except ArgumentError as error:
@@ -134,6 +155,17 @@ class Settings(BaseSettings):
         if self.checkpointer_type == "redis" and self.redis_url is None:
             raise ValueError("CHECKPOINTER_TYPE=redis needs REDIS_URL")
         return self
+
+    def _check_fleet(self, name: str, address: str) -> None:
+        try:
+            parts = urlsplit(address)
+            is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query
+        except ValueError:
+            is_good = False
+        if not is_good:
+            raise ValueError(f"{name} must be an http:// or https:// address without a query")
+        if self.dispatch_secret is None:
+            raise ValueError(f"{name} needs DISPATCH_SECRET, with which messages are signed")
 
     @property
     def in_memory(self) -> bool:

@@ -9,6 +9,7 @@
       |     +-- DuplicateMessage
       |     +-- NotFound
       |     +-- Conflict
+    |     +-- BadSignature
       +-- AgentError          the chat model or the graph
       |     +-- ModelError         the model server refused or broke off
       |     +-- ModelIncomplete    the stream ended without its own end
@@ -103,6 +104,13 @@ class Conflict(BadInput):
 
     code = "conflict"
     default = "Ya no es posible."
+
+
+class BadSignature(BadInput):
+    """A message between servers does not prove who sends it, and when."""
+
+    code = "bad_signature"
+    default = "La firma no es válida."
 
 
 class AgentError(AppError):
