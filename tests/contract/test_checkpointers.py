@@ -177,6 +177,12 @@ async def test_postgres_serves_one_thread_while_another_one_waits(postgres_url: 
             assert await recall(saver, "t") == "hola"
 
 
+async def test_postgres_without_langgraphs_tables_is_refused_with_the_command_that_helps(postgres_url: str) -> None:
+    with pytest.raises(Misconfigured, match="voztaxi migrate"):
+        async with open_postgres(postgres_url):
+            pass
+
+
 async def test_processes_that_set_postgres_up_at_once_take_turns(postgres: Postgres) -> None:
     with postgres.new_database() as url:
         await asyncio.gather(*(migrate(url) for _ in range(6)))
