@@ -121,6 +121,7 @@ async def open_services(
                 limits=ServiceLimits(
                     max_text_chars=settings.max_text_chars,
                     max_queued_turns=settings.max_queued_turns,
+                    max_active_turns=settings.max_active_turns,
                     grace_seconds=settings.turn_grace_seconds,
                     wait_seconds=settings.turn_timeout_seconds,
                     sweep_seconds=settings.lease_seconds / 2,

@@ -44,6 +44,9 @@ def serve(
         ws="websockets-sansio",
         ws_max_size=settings.max_frame_bytes,
         ws_per_message_deflate=False,
+        # A peer that is gone is found within both together.
+        ws_ping_interval=15,
+        ws_ping_timeout=15,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=10,

@@ -59,6 +59,10 @@ class Settings(BaseSettings):
     """Largest WebSocket frame, in bytes; a larger one closes the socket with 1009."""
     max_queued_turns: int = Field(default=8, gt=0)
     """Inputs that may wait on one thread."""
+    max_connections: int = Field(default=5000, gt=0)
+    """WebSockets of this process; one more is refused with 503."""
+    max_active_turns: int = Field(default=500, gt=0)
+    """Turns that may run at once in this process; one more is refused with 503, a WebSocket closed with 1013."""
     max_threads_per_connection: int = Field(default=32, gt=0)
     """Threads that one WebSocket may listen to at once."""
 

@@ -17,6 +17,7 @@
       |     +-- LaneLost           another process has the turns of the thread
       +-- TurnTimeout         a turn took longer than it may
       +-- Draining            the server is shutting down
+      +-- Overloaded          the server has as much as it may take
       +-- LogTruncated        a reader fell behind what the log keeps
 
     Misconfigured             for the operator alone: something must be installed or run first
@@ -162,6 +163,14 @@ class Draining(AppError):
     code = "draining"
     retryable = True
     default = "El servidor se está reiniciando."
+
+
+class Overloaded(AppError):
+    """The server has as much as it may take; another one, or a later try, will do."""
+
+    code = "overloaded"
+    retryable = True
+    default = "Hay demasiadas conversaciones en este momento. Intenta de nuevo en unos segundos."
 
 
 class LogTruncated(AppError):
