@@ -238,6 +238,8 @@ def open_database(settings: Settings) -> Database:
     Raises:
         Misconfigured: Its driver is not installed.
     """
+    if settings.database_kind == "sqlite":
+        return Database(settings.database_url)
     return Database(
         settings.database_url,
         timeout=settings.store_timeout_seconds + 1,  # whoever waits for it gives up first

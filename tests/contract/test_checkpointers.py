@@ -19,7 +19,7 @@ from app.bootstrap import open_checkpointer, open_stores
 from app.core.clock import new_id, now_ms
 from app.core.config import Settings
 from app.core.errors import Misconfigured, StoreError
-from app.stores.checkpoints.postgres import migrate, open_postgres
+from app.stores.checkpoints.postgres import libpq_url, migrate, open_postgres
 from app.stores.checkpoints.redis import open_redis
 from tests.services import Postgres, Service, run_postgres, run_redis
 
@@ -158,12 +158,29 @@ async def listed(saver: Saver) -> list[Any]:
     return [each async for each in saver.alist(config("t"))]
 
 
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql+asyncpg://me:a%40b@h:5/d", "postgresql://me:a%40b@h:5/d?application_name=voztaxi"),
+        ("postgresql+asyncpg://h/d?ssl=require", "postgresql://h/d?application_name=voztaxi&sslmode=require"),
+    ],
+)
+def test_one_address_serves_both_drivers(url: str, expected: str) -> None:
+    assert libpq_url(url) == expected
+
+
 async def test_postgres_serves_one_thread_while_another_one_waits(postgres_url: str) -> None:
     async with open_postgres(postgres_url, timeout=10, auto_migrate=True) as saver:
         await remember(saver, "t", "hola")
         async with saver._cursor() as busy:
             await busy.execute("SELECT 1")
             assert await recall(saver, "t") == "hola"
+
+
+async def test_postgres_without_langgraphs_tables_is_refused_with_the_command_that_helps(postgres_url: str) -> None:
+    with pytest.raises(Misconfigured, match="voztaxi migrate"):
+        async with open_postgres(postgres_url):
+            pass
 
 
 async def test_processes_that_set_postgres_up_at_once_take_turns(postgres: Postgres) -> None:

@@ -44,10 +44,10 @@ def test_checkpoints_follow_the_database_unless_they_are_told(url: str, kind: st
 
 
 def test_the_password_of_a_database_is_never_shown() -> None:
-    settings = Settings(database_url="postgresql+asyncpg://me:secret@host/taxis")
+    settings = Settings(database_url="postgresql+asyncpg://me:open-sesame@host/taxis")
 
-    assert "secret" not in repr(settings)
-    assert "secret" not in settings.model_dump_json()
+    assert "open-sesame" not in repr(settings)
+    assert "open-sesame" not in settings.model_dump_json()
     assert settings.shown_database_url == "postgresql+asyncpg://me:***@host/taxis"
 
 
