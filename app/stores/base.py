@@ -213,9 +213,14 @@ class Lease(Protocol):
     """The right to run the turns of a thread."""
 
     was_abandoned: bool
-    """Whether the process that had it before left without giving it back."""
-    is_lost: bool
-    """Whether another process may have the lane. The handler of commands is told ``cancel`` then."""
+    """Whether whoever had it before died, or left a turn open."""
+    leaves_open: bool
+    """Set where a turn could not be closed: whoever has the lane next is told that it was abandoned."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another process may have the lane. The handler of commands is told ``cancel`` then."""
+        ...
 
 
 class Lanes(Protocol):
@@ -235,6 +240,10 @@ class Lanes(Protocol):
 
     def take_free(self, thread_id: str) -> AbstractAsyncContextManager[Lease | None]:
         """Keep the lane of a thread within the block, or have None where somebody has it."""
+        ...
+
+    def holds(self, thread_id: str) -> bool:
+        """Return whether this process has the lane of a thread, as far as it can know without asking."""
         ...
 
     async def free(self, thread_ids: Sequence[str]) -> Sequence[str]:

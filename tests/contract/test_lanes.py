@@ -87,6 +87,7 @@ class TestEveryLanes:
             assert lease is None
         async with lanes.take_free(T) as lease:
             assert lease is not None
+            assert lanes.holds(T)
             assert list(await lanes.free([T])) == []
 
     async def test_a_lane_that_was_given_back_was_not_abandoned(self, lanes: Lanes) -> None:
@@ -111,6 +112,22 @@ class TestEveryLanes:
 
     async def test_there_is_nobody_to_command_where_nobody_has_the_lane(self, lanes: Lanes) -> None:
         assert not await lanes.command(T, "cancel")
+        assert not lanes.holds(T)
+
+
+async def leave_a_turn_open(lanes: Lanes) -> None:
+    async with lanes.take(T) as lease:
+        lease.leaves_open = True
+    async with lanes.take(T) as lease:
+        assert lease.was_abandoned
+    async with lanes.take(T) as lease:
+        assert not lease.was_abandoned
+
+
+async def test_who_leaves_a_turn_open_is_said_to_have_abandoned_the_lane(redis_url: str) -> None:
+    await leave_a_turn_open(MemoryLanes())
+    async with redis_lanes(redis_url, lease_seconds=0.2) as lanes:
+        await leave_a_turn_open(lanes)
 
 
 class TestBetweenProcesses:
@@ -177,7 +194,7 @@ class TestBetweenProcesses:
                 await redis.call(lambda each: each.delete(thread_key(T, "lane")))
                 async with b.take(T) as lease:
                     assert lease.was_abandoned
-                    a._leases[T].is_lost = True
+                    a._leases[T].was_taken = True
             async with a.take(T) as lease:
                 assert not lease.was_abandoned
 

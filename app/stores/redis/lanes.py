@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -70,7 +71,16 @@ class RedisLease:
     thread_id: str
     token: str
     was_abandoned: bool = False
-    is_lost: bool = False
+    leaves_open: bool = False
+    valid_until: float = 0.0
+    """On the clock that goes on while the process stands still: no longer than Redis keeps the lane."""
+    was_taken: bool = False
+    """Another process has it; Redis says so."""
+
+    @property
+    def is_lost(self) -> bool:
+        """See ``Lease``."""
+        return self.was_taken or time.monotonic() > self.valid_until
 
 
 class RedisLanes:
@@ -121,7 +131,12 @@ class RedisLanes:
     def token(self, thread_id: str) -> str:
         """Return what proves that this process has the lane of a thread; without it, what proves nothing."""
         lease = self._leases.get(thread_id)
-        return "none" if lease is None or lease.is_lost else lease.token
+        return "none" if lease is None or lease.was_taken else lease.token
+
+    def holds(self, thread_id: str) -> bool:
+        """Return whether this process has the lane of a thread, as far as it can know without asking."""
+        lease = self._leases.get(thread_id)
+        return lease is not None and not lease.is_lost
 
     @asynccontextmanager
     async def take(self, thread_id: str, *, urge: Command | None = None) -> AsyncIterator[RedisLease]:
@@ -164,9 +179,11 @@ class RedisLanes:
     async def _try(self, lease: RedisLease, *, urge: Command | None = None, channel: str) -> bool:
         """Take the lane if it is free; else urge whoever has it."""
         args = (lease.token, self._lease_ms, _ABANDONED_MS, channel)
+        valid_until = time.monotonic() + self._lease_seconds
         taken, answer = await self._redis.run(_TAKE, _keys(lease.thread_id), args)
         if taken:
             lease.was_abandoned = bool(answer)
+            lease.valid_until = valid_until
             self._leases[lease.thread_id] = lease
             return True
         if urge is not None:
@@ -193,13 +210,15 @@ class RedisLanes:
     async def _give_back(self, lease: RedisLease) -> None:
         if self._leases.get(lease.thread_id) is lease:
             del self._leases[lease.thread_id]
+        if lease.is_lost or lease.leaves_open:
+            return  # it runs out, and that it was not given back is what tells the next one
         with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
             try:
                 await self._redis.run(
                     _GIVE_BACK, _keys(lease.thread_id), (lease.token, f"{_FREE} {lease.token} {lease.thread_id}")
                 )
             except StoreError as error:
-                # It runs out by itself, and whoever takes it finds that nothing is left to close.
+                # It runs out by itself, and whoever takes it then finds that nothing is left to close.
                 log.warning("lane could not be given back", thread_id=lease.thread_id, exc_info=error)
 
     async def _tell(self, token: str, thread_id: str, command: Command) -> bool:
@@ -230,15 +249,18 @@ class RedisLanes:
             if not leases:
                 continue
             calls = [(_KEEP, _keys(lease.thread_id), (lease.token, self._lease_ms, _ABANDONED_MS)) for lease in leases]
+            valid_until = time.monotonic() + self._lease_seconds
             try:
                 answers = await self._redis.run_all(calls)
             except StoreError as error:
                 log.warning("lanes could not be renewed", lanes=len(leases), exc_info=error)
                 continue
             for lease, answer in zip(leases, answers, strict=True):
-                if answer == 0 and self._leases.get(lease.thread_id) is lease:
+                if answer == 1:
+                    lease.valid_until = valid_until
+                elif answer == 0 and self._leases.get(lease.thread_id) is lease:
                     log.warning("lane was lost", thread_id=lease.thread_id)
-                    lease.is_lost = True
+                    lease.was_taken = True
                     self._handler(lease.thread_id, "cancel")
 
 
