@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster
 
+from app.chaos.services import Postgres, Redis, run_postgres, run_redis
 from app.core.logging import configure_logging
-from tests.services import Postgres, Redis, run_postgres, run_redis
 
 CATEGORIES = {"unit", "contract", "integration", "live"}
 
