@@ -1,7 +1,7 @@
 """The composition root: settings to services. The only file that names a vendor, a backend or the taxi domain."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy import make_url
 from app.api.deps import Services
 from app.core.clock import NewId, NowMs, new_id, now_ms
 from app.core.config import Settings
+from app.core.errors import Misconfigured
 from app.engines.llm.function_model import FunctionChatModel, Reply
 from app.engines.llm.openai import create_openai_model
 from app.engines.stt.text import TextStt
@@ -33,6 +34,7 @@ from app.stores.sql.event_log import SqlEventLog
 from app.taxi.context import TaxiDesk
 from app.taxi.fares import load_tariff
 from app.taxi.graph import TaxiGraph
+from app.taxi.moments import load_holidays
 from app.taxi.places import Gazetteer, parse_address
 from app.taxi.policy import OfflinePolicy
 from app.turns.observers import LogObserver
@@ -77,6 +79,7 @@ async def open_services(
             bookings=stores.bookings,
             gazetteer=gazetteer,
             tariff=load_tariff(),
+            holidays=load_holidays(),
             coverage=settings.coverage,
             support_phone=settings.support_phone,
             now_ms=now_ms,
@@ -141,7 +144,7 @@ async def open_stores(settings: Settings, *, now_ms: NowMs, new_id: NewId) -> As
         checkpointer = await stack.enter_async_context(open_checkpointer(settings))
         database = None
         if not settings.in_memory:
-            database = await stack.enter_async_context(Database(settings.database_url))
+            database = await stack.enter_async_context(open_database(settings))
         pings: dict[str, Ping] = {}
         bookings: BookingStore = MemoryBookingStore()
         conversations: ConversationStore = MemoryConversationStore()
@@ -171,10 +174,11 @@ async def _open_log(
         "max_age_ms": settings.event_log_max_age_seconds * 1000,
     }
     if settings.redis_url is not None:
-        from app.stores.redis.channels import Channels
-        from app.stores.redis.client import RedisClient
-        from app.stores.redis.event_log import RedisEventLog
-        from app.stores.redis.lanes import RedisLanes
+        with _extra("redis"):
+            from app.stores.redis.channels import Channels
+            from app.stores.redis.client import RedisClient
+            from app.stores.redis.event_log import RedisEventLog
+            from app.stores.redis.lanes import RedisLanes
 
         redis = await stack.enter_async_context(RedisClient(settings.redis_url, timeout=settings.store_timeout_seconds))
         pings["redis"] = redis.ping
@@ -189,30 +193,79 @@ async def _open_log(
     return await stack.enter_async_context(SqlEventLog(database, **limits)), MemoryLanes()
 
 
+def open_database(settings: Settings) -> Database:
+    """Return the SQL database that the settings name, not yet open.
+
+    Raises:
+        Misconfigured: Its driver is not installed.
+    """
+    return Database(
+        settings.database_url,
+        timeout=settings.store_timeout_seconds + 1,  # whoever waits for it gives up first
+        pool_size=settings.database_pool_size,
+        auto_migrate=settings.auto_migrate,
+    )
+
+
 @asynccontextmanager
 async def open_checkpointer(settings: Settings) -> AsyncIterator[BaseCheckpointSaver[Any]]:
     """Open the LangGraph checkpointer that the settings name.
 
-    SQLite has one writer per file: checkpoints have a file of their own beside the database, so that
-    neither waits for the other.
+    Raises:
+        Misconfigured: Its package is not installed, or its tables are of another version.
     """
-    if settings.checkpointer_kind == "memory":
-        yield InMemorySaver()
-        return
-    import aiosqlite
-    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+    timeout = settings.store_timeout_seconds
+    async with AsyncExitStack() as stack:
+        match settings.checkpointer_kind:
+            case "memory":
+                yield InMemorySaver()
+            case "sqlite":
+                from app.stores.checkpoints.sqlite import open_sqlite
 
-    async with aiosqlite.connect(checkpoint_path(settings)) as connection:
-        await connection.execute("PRAGMA journal_mode=WAL")
-        await connection.execute("PRAGMA synchronous=NORMAL")
-        saver = AsyncSqliteSaver(connection)
-        await saver.setup()
-        yield saver
+                yield await stack.enter_async_context(open_sqlite(checkpoint_path(settings)))
+            case "postgres":
+                with _extra("postgres"):
+                    from app.stores.checkpoints.postgres import open_postgres
+                checkpoints = open_postgres(
+                    settings.database_url,
+                    timeout=timeout,
+                    pool_size=settings.database_pool_size,
+                    auto_migrate=settings.auto_migrate,
+                )
+                yield await stack.enter_async_context(checkpoints)
+            case "redis":
+                assert settings.redis_url is not None, "settings see to it"
+                with _extra("redis"):
+                    from app.stores.checkpoints.redis import open_redis
+                yield await stack.enter_async_context(open_redis(settings.redis_url, timeout=timeout))
+
+
+async def migrate(settings: Settings) -> None:
+    """Bring every table in the database to this version.
+
+    Raises:
+        StoreError: It failed.
+        Misconfigured: A package is not installed, or the tables are of a newer version.
+    """
+    await open_database(settings).migrate()
+    if settings.checkpointer_kind == "postgres":
+        with _extra("postgres"):
+            from app.stores.checkpoints.postgres import migrate as migrate_checkpoints
+        await migrate_checkpoints(settings.database_url)
+
+
+@contextmanager
+def _extra(name: str) -> Iterator[None]:
+    """Say what to install where an import fails."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise Misconfigured(f"{error.name} is not installed: pip install 'voztaxi[{name}]'") from error
 
 
 def checkpoint_path(settings: Settings) -> str:
     """Return the file of the checkpoints: ``voztaxi.db`` has ``voztaxi.checkpoints.db``."""
-    database = None if settings.in_memory else make_url(settings.database_url).database
+    database = make_url(settings.database_url).database if settings.database_kind == "sqlite" else None
     path = Path(database or "voztaxi.db")
     return str(path.with_name(f"{path.stem}.checkpoints{path.suffix}"))
 

@@ -17,6 +17,7 @@ from app.api.v1.router import router
 from app.bootstrap import open_services
 from app.core.config import Settings
 from app.core.logging import configure_logging
+from app.core.memory import settled_memory
 
 log = structlog.stdlib.get_logger("voztaxi")
 
@@ -42,11 +43,11 @@ def create_app(settings: Settings | None = None, *, open_services: Opener = open
         )
         async with open_services(settings) as services:
             app.state.services = services
-            with drain_on_signal(services):
+            with drain_on_signal(services), settled_memory():
                 log.info(
                     "ready",
                     model=settings.llm_model if settings.model_kind == "openai" else "offline",
-                    stores="memory" if settings.in_memory else "sqlite",
+                    stores=settings.database_kind,
                     checkpoints=settings.checkpointer_kind,
                 )
                 yield

@@ -11,7 +11,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from app.api.deps import Services
 from app.bootstrap import Stores, create_model, open_services
-from app.core.clock import new_id, now_ms
+from app.core.clock import NowMs, new_id, now_ms
 from app.core.config import Settings
 from app.models.events import AgentChunk, Record, ThreadEvent, ToolCall, TurnEnd
 from app.stores.base import BookingStore, ConversationStore, EventLog
@@ -109,10 +109,10 @@ class Desk:
 
 @asynccontextmanager
 async def open_desk(
-    *, model: BaseChatModel | None = None, stores: Stores | None = None, **settings: Any
+    *, model: BaseChatModel | None = None, stores: Stores | None = None, now_ms: NowMs = now_ms, **settings: Any
 ) -> AsyncIterator[Desk]:
-    """Open the services over stores and a model of the test's choice."""
+    """Open the services over stores, a model and a clock of the test's choice."""
     stores = stores or make_stores()
     chosen = make_settings(**settings)
-    async with open_services(chosen, model=model or offline_model(chosen), stores=stores) as services:
+    async with open_services(chosen, model=model or offline_model(chosen), stores=stores, now_ms=now_ms) as services:
         yield Desk(services, stores)

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import anyio
 import anyio.lowlevel
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
+from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.runnables import RunnableConfig
 
 from app.engines.llm.function_model import FunctionChatModel
 from app.models.booking import Booking
@@ -104,14 +104,15 @@ class FaultyModel(FunctionChatModel):
     faults: dict[int, ModelFault] = {}
     chunks: int = 0
 
-    async def _astream(
+    async def astream(
         self,
-        messages: list[BaseMessage],
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        *,
         stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
-    ) -> AsyncIterator[ChatGenerationChunk]:
-        async for chunk in super()._astream(messages, stop, run_manager, **kwargs):
+    ) -> AsyncIterator[AIMessageChunk]:
+        async for chunk in super().astream(input, config, stop=stop, **kwargs):
             fault = self.faults.get(self.chunks)
             self.chunks += 1
             await anyio.lowlevel.checkpoint()
@@ -132,18 +133,19 @@ class ScriptedModel(FunctionChatModel):
     function: Any = None
     heard: list[list[BaseMessage]] = []
 
-    async def _astream(
+    async def astream(
         self,
-        messages: list[BaseMessage],
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        *,
         stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
-    ) -> AsyncIterator[ChatGenerationChunk]:
+    ) -> AsyncIterator[AIMessageChunk]:
         chunks = self.script[self.played]
         self.played += 1
-        self.heard.append(messages)
+        self.heard.append(self._convert_input(input).to_messages())
         for chunk in chunks:
-            yield ChatGenerationChunk(message=chunk)
+            yield chunk
 
 
 def words(*pieces: str, end: str | None = "stop") -> list[AIMessageChunk]:

@@ -1,6 +1,8 @@
 """The ``voztaxi`` command: what a user or an operator runs."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +12,7 @@ import uvicorn
 from pydantic import ValidationError
 
 from app.core.config import Settings
+from app.core.errors import Misconfigured, StoreError
 
 cli = typer.Typer(help="Voztaxi: a streaming voice agent that books taxis.", no_args_is_help=True, add_completion=False)
 
@@ -82,6 +85,20 @@ def evaluate(
 
 
 @cli.command()
+def migrate() -> None:
+    """Bring the tables of the database to what this version needs."""
+    from app.bootstrap import migrate
+
+    settings = _settings()
+    if settings.in_memory:
+        typer.echo("memory:// has no tables.")
+        return
+    with _operator_errors():
+        anyio.run(migrate, settings)
+    typer.echo(f"{settings.shown_database_url} is up to date.")
+
+
+@cli.command()
 def config() -> None:
     """Print the settings in force. Secrets are masked."""
     typer.echo(json.dumps(_settings().model_dump(mode="json"), ensure_ascii=False, indent=2))
@@ -118,6 +135,19 @@ def _settings(**given: object) -> Settings:
         raise typer.Exit(2) from error
 
 
+@contextmanager
+def _operator_errors() -> Iterator[None]:
+    """Say what to do about an error, and nothing of the inside."""
+    try:
+        yield
+    except Misconfigured as error:
+        typer.echo(error.message, err=True)
+        raise typer.Exit(2) from error
+    except StoreError as error:
+        typer.echo(f"The database cannot be used: {error.__cause__}", err=True)
+        raise typer.Exit(1) from error
+
+
 def _model(settings: Settings) -> str:
     if settings.model_kind == "offline":
         return "offline (rules, no key needed)"
@@ -127,7 +157,9 @@ def _model(settings: Settings) -> str:
 def _stores(settings: Settings) -> str:
     if settings.in_memory:
         return "memory: nothing is kept"
-    return f"SQLite {settings.database_url.partition(':///')[2]}, checkpoints: {settings.checkpointer_kind}"
+    where = settings.shown_database_url
+    shown = f"SQLite {where.partition(':///')[2]}" if settings.database_kind == "sqlite" else where
+    return f"{shown}, checkpoints: {settings.checkpointer_kind}"
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_serializer, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -22,11 +22,15 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on."""
 
-    database_url: str = "sqlite+aiosqlite:///voztaxi.db"
+    database_url: str = Field(default="sqlite+aiosqlite:///voztaxi.db", repr=False)
     """Where bookings, conversations and events are kept; ``memory://`` keeps nothing."""
+    database_pool_size: int = Field(default=10, ge=1)
+    """Connections to Postgres that the process holds at most; as many again for checkpoints."""
+    auto_migrate: bool = False
+    """Bring the tables of Postgres to this version at the start; else ``voztaxi migrate`` does."""
     redis_url: SecretStr | None = None
     """Redis or Valkey that several processes share: event log, who runs what, commands."""
-    checkpointer_type: Literal["auto", "memory", "sqlite"] = "auto"
+    checkpointer_type: Literal["auto", "memory", "sqlite", "postgres", "redis"] = "auto"
     """Where LangGraph keeps its checkpoints; ``auto`` follows ``database_url``."""
 
     llm: Literal["auto", "offline", "openai"] = "auto"
@@ -110,22 +114,43 @@ class Settings(BaseSettings):
         """Refuse at the start what could only fail later."""
         if self.llm == "openai" and self.openai_api_key is None and self.openai_base_url is None:
             raise ValueError("LLM=openai needs OPENAI_API_KEY, or OPENAI_BASE_URL for a server without keys")
-        if not self.in_memory:
-            try:
-                url = make_url(self.database_url)
-                driver, file = url.drivername, url.database
-            except ArgumentError as error:
-                raise ValueError("DATABASE_URL cannot be read as a database address") from error
-            if driver != "sqlite+aiosqlite" or file in (None, "", ":memory:"):
-                raise ValueError("DATABASE_URL must be sqlite+aiosqlite:///FILE or memory://")
-            if not Path(file).absolute().parent.is_dir():
+        try:
+            url = make_url(self.database_url)
+        except ArgumentError as error:
+            raise ValueError("DATABASE_URL cannot be read as a database address") from error
+        if self.database_kind == "sqlite":
+            if url.drivername != "sqlite+aiosqlite" or url.database in (None, "", ":memory:"):
+                raise ValueError(
+                    "DATABASE_URL must be sqlite+aiosqlite:///FILE, postgresql+asyncpg://USER@HOST/NAME or memory://"
+                )
+            if not Path(url.database).absolute().parent.is_dir():
                 raise ValueError("the folder of the DATABASE_URL does not exist")
+        if self.checkpointer_type == "postgres" and self.database_kind != "postgres":
+            raise ValueError("CHECKPOINTER_TYPE=postgres needs a DATABASE_URL that is Postgres's")
+        if self.checkpointer_type == "redis" and self.redis_url is None:
+            raise ValueError("CHECKPOINTER_TYPE=redis needs REDIS_URL")
         return self
 
     @property
     def in_memory(self) -> bool:
         """Whether nothing outlives the process."""
         return self.database_url.startswith("memory:")
+
+    @property
+    def database_kind(self) -> Literal["memory", "sqlite", "postgres"]:
+        """What kind of database it is."""
+        if self.in_memory:
+            return "memory"
+        return "postgres" if self.database_url.startswith("postgresql+asyncpg:") else "sqlite"
+
+    @property
+    def shown_database_url(self) -> str:
+        """``database_url`` as it may be shown: without the password."""
+        return make_url(self.database_url).render_as_string(hide_password=True)
+
+    @field_serializer("database_url")
+    def _hide_password(self, _value: str) -> str:
+        return self.shown_database_url
 
     @property
     def model_kind(self) -> Literal["offline", "openai"]:
@@ -135,11 +160,9 @@ class Settings(BaseSettings):
         return self.llm
 
     @property
-    def checkpointer_kind(self) -> Literal["memory", "sqlite"]:
+    def checkpointer_kind(self) -> Literal["memory", "sqlite", "postgres", "redis"]:
         """Where checkpoints are kept."""
-        if self.checkpointer_type == "auto":
-            return "memory" if self.in_memory else "sqlite"
-        return self.checkpointer_type
+        return self.database_kind if self.checkpointer_type == "auto" else self.checkpointer_type
 
     @property
     def effective_log_level(self) -> str:

@@ -18,6 +18,7 @@
       +-- TurnTimeout         a turn took longer than it may
       +-- Draining            the server is shutting down
       +-- LogTruncated        a reader fell behind what the log keeps
+      +-- Misconfigured       an operator has to install or to run something first
 
 ``code`` is stable and goes to clients; ``message`` is for people. Neither ever holds a secret.
 """
@@ -168,6 +169,13 @@ class LogTruncated(AppError):
     code = "log_truncated"
     retryable = True
     default = "El registro ya no llega tan atrás."
+
+
+class Misconfigured(AppError):
+    """The server cannot start as it is installed; the message tells its operator what to run."""
+
+    code = "misconfigured"
+    default = "El servidor está mal configurado."
 
 
 def as_app_error(error: BaseException) -> AppError:

@@ -168,7 +168,8 @@ class ThreadLog:
         self.records: deque[Record] = deque()
         self.readers = 0
         self.closed = False
-        self._bell = anyio.Event()
+        self._bell: anyio.Event | None = None
+        """What readers wait for; there only while one does."""
 
     @property
     def first_seq(self) -> int:
@@ -192,11 +193,14 @@ class ThreadLog:
 
     def ring(self) -> None:
         """Wake every waiting reader."""
-        bell, self._bell = self._bell, anyio.Event()
-        bell.set()
+        if self._bell is not None:
+            self._bell.set()
+            self._bell = None
 
     async def wait(self) -> None:
         """Wait for the next ``publish`` or ``ring``."""
+        if self._bell is None:
+            self._bell = anyio.Event()
         await self._bell.wait()
 
     def following(self, seq: int) -> list[Record]:

@@ -1,7 +1,8 @@
 """What a turn hands to the graph's nodes. No globals."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from app.core.clock import NewId, NowMs
@@ -30,6 +31,8 @@ class TaxiDesk:
     bookings: BookingStore
     gazetteer: Gazetteer
     tariff: Tariff
+    holidays: Container[date]
+    """The public holidays, on which a ride costs more."""
     coverage: tuple[str, ...]
     """Municipalities where the fleet picks up."""
     support_phone: str | None
@@ -57,7 +60,7 @@ class Context:
 
         What tools did stays done. A summary that may not have been heard in full was not read.
         """
-        return {**self.changes, "summarised": None, "yields_floor": True}
+        return {**self.changes, "summarised": None}
 
     async def say(self, text: str, agent: AgentName) -> None:
         """Let the rider have words."""

@@ -56,7 +56,7 @@ _MARKERS = re.compile(
     r"viaje) )*(?P<price>hasta|hacia|para|al|a)"
     r"|de (?:aqui|aca|mi casa|donde estoy) (?P<here>hasta|hacia|para|pa|al|a)"
     r"|(?P<until>hasta)"
-    r"|(?:i'?m |am |i am )?(?:going|go|headed|heading|ride|taxi|cab|take (?:me|us)) (?P<english>to)"
+    r"|(?:i'?m |am |i am )?(?:going|go|headed|heading|ride|taxi|cab|take (?:me|us)) (?P<english>to)\b"
     r")(?= ?[:\w]|\s)\s*"
 )  # fmt: skip
 _NOT_A_PLACE = re.compile(
@@ -129,6 +129,37 @@ _AND_STREET = re.compile(
 )
 _LONGEST = 120
 """A place that is longer is no place; what follows is read as something else."""
+
+
+_GOES = r"(?:voy|vamos|iremos|me dirijo|nos dirigimos|quiero ir|necesito ir|va)"
+_THERE = re.compile(
+    r"[ ,;.]*\b(?:y )?(?:"
+    rf"(?:(?:ahi|alla|alli|eso|esa|ese) )?(?:mismo )?(?:es )?(?:adonde|a donde|para donde|pa donde|hacia donde|donde) "
+    rf"(?:es que |yo )?{_GOES}"
+    rf"|(?:ahi|alla|alli) (?:mismo )?(?:es )?(?:que )?{_GOES}"
+    rf"|(?:para|pa|hacia|hasta) (?:alla|alli|ahi|ese lado|esa direccion) (?:mismo )?(?:es )?(?:que )?(?:yo )?{_GOES}"
+    rf"|es que {_GOES}"
+    r"|(?:es[ae]|eso|ahi|alla|esta|este|es) (?:es )?(?:mi|el|la direccion de|nuestro) destino"
+    r"|that(?:'s| is) (?:where (?:i'?m|i am|we'?re|we are) (?:going|headed)|my destination)"
+    r")(?=\W*(?:$|[,.;!\n]|(?:y|e|pero|por favor|gracias|yo|and|please)\b))"
+)
+"""Said after a place, it makes the place where the ride goes: «ahí es para donde voy»."""
+_CLAUSE = re.compile(r"[.;!\n](?!\d)\s*|\b(?:y|and) (?=\D{0,25}\d.{0,40}\d)")
+_TO_AT_START = re.compile(
+    r"(?:(?:no|si|perdon|disculp\w+|pero|es que|ah|ay|bueno|mira|oye|espera|sorry)\b\W*)*"
+    r"(?:(?:a|al|para|pa|hacia|hasta|en|es) )*"
+)
+
+
+def find_marked_afterwards(folded: str) -> Destination | None:
+    """Return the place that «para allá voy» makes the destination; empty where it is of an earlier sentence."""
+    match = next((each for each in _THERE.finditer(folded) if "?" not in folded[each.end() :][:2]), None)
+    if match is None:
+        return None
+    begin = max((each.end() for each in _CLAUSE.finditer(folded, 0, match.start())), default=0)
+    lead = _TO_AT_START.match(folded, begin, match.start())
+    start = lead.end() if lead else begin
+    return Destination(begin, start, max(start, match.start()), "")
 
 
 def find_destinations(folded: str, cuts: Sequence[int] = ()) -> tuple[list[Destination], bool]:

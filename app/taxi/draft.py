@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.models.booking import PaymentMethod, Place
+from app.taxi.half_of_day import is_open
 
 
 class Draft(BaseModel):
@@ -36,7 +37,11 @@ class Draft(BaseModel):
     @property
     def missing(self) -> list[str]:
         """What a dispatch still lacks."""
-        lacks = {"pickup": not self.pickup_ready, "payment_method": self.payment_method is None}
+        lacks = {
+            "pickup": not self.pickup_ready,
+            "payment_method": self.payment_method is None,
+            "half_of_day": is_open(self.when),
+        }
         return [name for name, is_missing in lacks.items() if is_missing]
 
     @property

@@ -1,6 +1,6 @@
-"""The graph: listen, then the active agent and its tools until the floor is the rider's.
+"""The graph: listen, then the active agent with its tools, again and again until the floor is the rider's.
 
-START -> listen -> (active agent) -> tools -> (active agent) -> ... -> END
+START -> listen -> (active agent) -> (active agent) -> ... -> END
 """
 
 import json
@@ -26,12 +26,13 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
+from langgraph.types import Command
 from pydantic import ValidationError
 
 from app.core.errors import AgentLoop, AppError, ModelError, ModelIncomplete
 from app.core.tasks import uninterruptible
 from app.models.conversation import TurnInput
-from app.models.events import AgentName, EventSource
+from app.models.events import EventSource
 from app.taxi import prompts
 from app.taxi.agents import AGENTS, Agent
 from app.taxi.context import Context, Emit, TaxiDesk
@@ -44,7 +45,7 @@ from app.taxi.tools import Result, Session, failed
 
 log = structlog.stdlib.get_logger("voztaxi.taxi")
 
-LISTEN, TOOLS = "listen", "tools"
+LISTEN = "listen"
 _MAX_STEPS = 16
 """Agent steps in one turn; a booking said in one sentence takes four."""
 _UNFINISHED = frozenset({"length", "content_filter", "max_tokens"})
@@ -94,70 +95,64 @@ def build_graph(
         history_messages: Newest messages that the model is given.
     """
     builder = StateGraph(TaxiState, context_schema=Context)
-    builder.add_node(LISTEN, listen(history_messages))
-    builder.add_node(TOOLS, use_tools)
+    builder.add_node(LISTEN, listen(history_messages), destinations=tuple(AGENTS))
     for agent in AGENTS.values():
-        builder.add_node(agent.name, speaker(agent, model.bind_tools(list(agent.tools)), history_messages))
-        builder.add_conditional_edges(agent.name, after_speaking, [TOOLS, END])
+        voice = model.bind_tools(list(agent.tools))
+        builder.add_node(agent.name, act(agent, voice, history_messages), destinations=(*AGENTS, END))
     builder.add_edge(START, LISTEN)
-    builder.add_conditional_edges(LISTEN, router, list(AGENTS))
-    builder.add_conditional_edges(TOOLS, after_tools, [*AGENTS, END])
-    return builder.compile(checkpointer=checkpointer).with_config(recursion_limit=4 * _MAX_STEPS)
+    return builder.compile(checkpointer=checkpointer).with_config(recursion_limit=2 * _MAX_STEPS)
 
 
-# The edges are coroutines because LangGraph runs plain functions in a thread each.
+def act(agent: Agent, model: Runnable[Any, Any], history_messages: int) -> Callable[..., Any]:
+    """Return the node of an agent: one message of the model, spoken as it comes, and the tools that it calls.
 
+    Speech and tools are one node: a step of the graph costs more than most tools do.
+    """
 
-async def router(state: TaxiState) -> AgentName:
-    """Return whose turn it is."""
-    agent = state.get("active_agent", "RECEPCIONISTA")
-    log.debug("router", stage="router", agent=agent)
-    return agent
-
-
-async def after_speaking(state: TaxiState) -> str:
-    """Go to the tools if the agent called any, else give the rider the floor."""
-    last = state["messages"][-1]
-    return TOOLS if isinstance(last, AIMessage) and call_ids(last) else END
-
-
-async def after_tools(state: TaxiState) -> str:
-    """Go on with the active agent until somebody has asked the rider something."""
-    return END if state.get("yields_floor") else await router(state)
-
-
-def speaker(agent: Agent, model: Runnable[Any, Any], history_messages: int) -> Callable[..., Any]:
-    """Return the node of an agent: one message of the model, spoken as it comes."""
-
-    async def speak(state: TaxiState, runtime: Runtime[Context]) -> TaxiState:
+    async def take_part(state: TaxiState, runtime: Runtime[Context]) -> Command[str]:
         context = runtime.context
-        context.changes.clear()
-        context.steps += 1
-        if context.steps > _MAX_STEPS:
-            raise AgentLoop
-        log.debug("agent", stage=agent.name, step=context.steps)
-        prompt = [
-            SystemMessage(system_prompt(agent, state, context)),
-            *model_history(state["messages"], history_messages),
-        ]
-        message = await _stream(model, prompt, agent, context, state["messages"])
+        message = await _speak(agent, model, state, context, history_messages)
         update: TaxiState = {"messages": [message], "active_agent": agent.name}
         if not call_ids(message):
             await context.end(agent.name)
             if agent.name == "CONFIRMADOR" and was_read(read_draft(state), message.text):
                 update["summarised"] = read_draft(state).fingerprint()
-        return update
+            return Command(update=update, goto=END)
+        session = Session(state, context, agent.name, last_words(state["messages"]))
+        answers = await _use_tools(agent, message, session)
+        if session.handed_to is not None and not session.returns:
+            await context.end(agent.name)
+        yields_floor = session.handed_to is not None and "?" in message.text
+        update = {**update, **session.changes, "messages": [message, *answers]}  # type: ignore[typeddict-item]
+        return Command(update=update, goto=END if yields_floor else session.handed_to or agent.name)
 
-    return speak
+    return take_part
 
 
-async def use_tools(state: TaxiState, runtime: Runtime[Context]) -> TaxiState:
-    """Run the calls of the last message in order. Every one gets its answer."""
-    context = runtime.context
-    asked = state["messages"][-1]
-    assert isinstance(asked, AIMessage)
-    agent = AGENTS[state.get("active_agent", "RECEPCIONISTA")]
-    session = Session(state, context, agent.name, last_words(state["messages"]))
+async def _speak(
+    agent: Agent, model: Runnable[Any, Any], state: TaxiState, context: Context, history_messages: int
+) -> AIMessage:
+    """Return the agent's next message, which the rider has heard by then.
+
+    Raises:
+        AgentLoop: The agents went on and on.
+        ModelError: See ``_stream``.
+    """
+    context.changes.clear()
+    context.steps += 1
+    if context.steps > _MAX_STEPS:
+        raise AgentLoop
+    log.debug("agent", stage=agent.name, step=context.steps)
+    prompt = [
+        SystemMessage(system_prompt(agent, state, context)),
+        *model_history(state["messages"], history_messages),
+    ]
+    return await _stream(model, prompt, agent, context, state["messages"])
+
+
+async def _use_tools(agent: Agent, asked: AIMessage, session: Session) -> list[AnyMessage]:
+    """Run the calls of a message in order. Every one gets its answer."""
+    context = session.context
     answers: list[AnyMessage] = []
     readable = {call["id"]: call for call in asked.tool_calls}
     for call_id in call_ids(asked):
@@ -167,10 +162,7 @@ async def use_tools(state: TaxiState, runtime: Runtime[Context]) -> TaxiState:
         result = await _use(agent, name, call["args"] if call else None, call_id, session)
         content = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
         answers.append(ToolMessage(content, tool_call_id=call_id, name=name, id=f"{context.said.turn_id}:{call_id}"))
-    if session.handed_to is not None and not session.returns:
-        await context.end(agent.name)
-    hands_over_asking = session.handed_to is not None and "?" in asked.text
-    return {"messages": answers, "yields_floor": hands_over_asking, **session.changes}  # type: ignore[typeddict-item]
+    return answers
 
 
 async def _use(agent: Agent, name: str, args: dict[str, Any] | None, call_id: str, session: Session) -> Result:
@@ -214,7 +206,8 @@ async def _stream(
         ModelError: The model refused, broke off or could not be reached.
         ModelIncomplete: The stream ended without its own end, or its end says that it was cut.
     """
-    chunks: list[AIMessageChunk] = []
+    unspoken: list[AIMessageChunk] = []
+    """What holds more than text, which is joined as it is spoken."""
     ended: str | None = None
     named: dict[int, str] = {}
     spoken = SpokenText()
@@ -222,7 +215,8 @@ async def _stream(
     try:
         async for chunk in model.astream(prompt):
             _name_once(chunk, named)
-            chunks.append(chunk)
+            if chunk.tool_call_chunks or chunk.tool_calls or chunk.additional_kwargs:
+                unspoken.append(chunk)
             ended = chunk.response_metadata.get("finish_reason") or ended
             if text := spoken.feed(chunk.text):
                 await context.say(separator + text, agent.name)
@@ -243,7 +237,7 @@ async def _stream(
         raise ModelIncomplete
     if text := spoken.finish():
         await context.say(separator + text, agent.name)
-    whole = add_ai_message_chunks(chunks[0], *chunks[1:])
+    whole = add_ai_message_chunks(AIMessageChunk(content=""), *unspoken)
     tool_calls, invalid_tool_calls = read_calls(whole)
     message = AIMessage(
         spoken.said,

@@ -20,6 +20,8 @@ class Intent(StrEnum):
     NO = "no"
     CORRECTION = "correction"
     CANCEL = "cancel"
+    TURN_DOWN = "turn_down"
+    """«no, muy caro, gracias»: does not want the taxi after all."""
     STATUS = "status"
     PRICE = "price"
     PAYMENT_QUESTION = "payment_question"
@@ -255,6 +257,10 @@ _NOT_PAYING = (
     r"|cuando (?:llegue|lleguemos|me baje)|alla))"
 )
 _QUESTION_VERB = r"(?:reciben?|recibes|aceptan?|aceptas|manejan?|manejas|tienen?|tienes|cobran?|hay|trabajan?)"
+_TOO_DEAR = (
+    r"(?:car(?:o|a|ito|isim[oa])|mucha plata|mucho dinero|demasiado|(?:too )?expensive|too much|"
+    r"no me alcanza)\b"
+)
 _MEANS = (
     r"(?:nequi|neki|daviplata|davi plata|efectivo|tarjetas?|datafono|transferencias?|bre b|bitcoin|credito|debito|"
     r"medios? de pago|formas? de pago|pagos?)"
@@ -323,6 +329,16 @@ _PATTERNS: dict[Intent, str] = {
         rf"(?:pagar|cancelar)\b|\b(?:como|con que|de que forma) (?:puedo |se puede |se )?(?:pag\w+|cancel\w*)\b"
         r"|\b(?:cuales|que|cual) (?:son )?(?:los |las )?(?:medios?|formas?|metodos?) de pago\b|\bque (?:medios|"
         r"formas|metodos)\b|\bdo you (?:take|accept)\b|\bcan i pay\b"
+    ),
+    Intent.TURN_DOWN: (
+        rf"^\W*(?:(?:a+y+|u+[yf]+|eche|nojoda|ah|oh|m+|erda|no)\W+)*no\b.{{0,40}}\b{_TOO_DEAR}"
+        rf"|\b{_TOO_DEAR}.{{0,30}}\b(?:asi no|no gracias|no thanks|ya no|mejor no|no me (?:sirve|alcanza)|dejemos|"
+        r"dejalo|dejelo|no lo (?:quiero|mande\w*)|never mind)\b"
+        rf"|\b(?:dejemos(?:lo)?|dejalo|dejelo|deja|deje) (?:asi|eso)\b.{{0,30}}\b{_TOO_DEAR}"
+        r"|\b(?:me voy|nos vamos|me ire) (?:mejor )?(?:en (?:bus|buseta|transmetro|moto|mototaxi|uber|indrive|"
+        r"didi|bici\w*)|caminando|a pie)\b|\bmejor (?:cojo|tomo|agarro|pido|camino) ?(?:(?:un|una|el) )?"
+        r"(?:bus|buseta|moto|mototaxi|uber|indrive|didi|transmetro)?\b(?=\W*(?:$|[,.;!]|gracias|much))"
+        r"|\bi(?:'ll| will) (?:take (?:the|a) bus|walk)\b"
     ),
     Intent.COVERAGE: (
         r"\b(?:van|llegan|viajan|salen|prestan (?:el )?servicio|tienen (?:cobertura|servicio|taxis)|"
@@ -461,6 +477,11 @@ _EXCEPT: dict[Intent, str] = {
     ),
     Intent.CANCEL: r"\bno (?:(?:me|se|lo|la|vayan? a|vayas a|quiero|voy a|hay que|es para) )*(?:cancel|anul)",
     Intent.GREETING: r"^\W*(?:que (?:hubo|mas) (?:con|de)\b)",
+    Intent.TURN_DOWN: (
+        r"\b(?:pero|but) (?:bueno|ok|okay|dale|listo|bien|igual|si|lo|la|man\w+|envi\w+|fine|yes|send)\b|\bni modo\b|"
+        r"\bigual (?:man\w+|envi\w+|dale|si|lo)\b|\bno (?:(?:es|esta|me parece|era|fue|sale|tan|muy|nada) )+"
+        r"(?:car|demasiado|expensive)|\bnot (?:too |that |so )?expensive"
+    ),
     Intent.WAIT: (
         r"\bsin esper|\bhag\w+ esper|\b(?:lo|los|te) espero\b|\besper(?:a|an|are|amos|e|en)(?: \w+)? en "
         r"(?:recep|porter|la\b|el\b)|\b(?:la|una|en|de|lista de|sala de) espera\b|"

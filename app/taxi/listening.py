@@ -1,18 +1,22 @@
 """The node that takes the rider's words: what they say at any time, in any order, is kept."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from langchain_core.messages import RemoveMessage
 from langgraph.runtime import Runtime
+from langgraph.types import Command
 
 from app.core.deadlines import store_deadline
 from app.models.booking import Place
 from app.taxi.context import Context
 from app.taxi.draft import Draft
+from app.taxi.half_of_day import next_time
 from app.taxi.history import forgettable, last_words
+from app.taxi.moments import local_time
 from app.taxi.places import Gazetteer, parse_address
-from app.taxi.slots import Slots, read_slots
+from app.taxi.slots import read_slots
 from app.taxi.state import TaxiState, read_draft
 from app.taxi.tools import remembered, request_key
 
@@ -24,23 +28,23 @@ def listen(history_messages: int) -> Callable[..., Any]:
         history_messages: Newest messages that a model is given; much older ones are let go here.
     """
 
-    async def take_words(state: TaxiState, runtime: Runtime[Context]) -> TaxiState:
+    async def take_words(state: TaxiState, runtime: Runtime[Context]) -> Command[str]:
         context = runtime.context
         before, booking = await _as_the_books_say(state, context)
-        draft = note(before, read_slots(last_words(state["messages"])), context.desk.gazetteer)
+        draft = note(before, last_words(state["messages"]), context.desk.gazetteer, local_time(context.desk.now_ms()))
         if draft.request_id is None:
             draft = draft.model_copy(update={"request_id": context.desk.new_id()})
         agent = state.get("active_agent", "RECEPCIONISTA")
         if agent != "RECEPCIONISTA" and before.is_blank and booking:
             agent = "RECEPCIONISTA"
         old = forgettable(state["messages"], history_messages)
-        return {
+        update: TaxiState = {
             "messages": [RemoveMessage(id=message.id) for message in old if message.id is not None],  # type: ignore[misc]
             "draft": draft.model_dump(mode="json", exclude_defaults=True),
             "booking": booking,
             "active_agent": agent,
-            "yields_floor": False,
         }
+        return Command(update=update, goto=agent)
 
     return take_words
 
@@ -62,10 +66,11 @@ async def _as_the_books_say(state: TaxiState, context: Context) -> tuple[Draft, 
     return draft, remembered(stored[-1]) if stored else None
 
 
-def note(draft: Draft, slots: Slots, gazetteer: Gazetteer) -> Draft:
+def note(draft: Draft, heard: str, gazetteer: Gazetteer, now: datetime) -> Draft:
     """Return the draft with what a sentence volunteers besides the pick-up. Later words win."""
-    fields: dict[str, Any] = {}
-    for name in ("payment_method", "passenger_name", "passengers", "phone", "when"):
+    slots = read_slots(heard)
+    fields: dict[str, Any] = {"when": next_time(draft.when, slots.when, heard, now)}
+    for name in ("payment_method", "passenger_name", "passengers", "phone"):
         if (value := getattr(slots, name)) is not None:
             fields[name] = value
     features = _united(draft.vehicle_features, slots.vehicle_features, slots.removed)
@@ -76,6 +81,8 @@ def note(draft: Draft, slots: Slots, gazetteer: Gazetteer) -> Draft:
         fields["specials_settled"] = True
     if slots.destination is not None:
         fields["destination"] = read_destination(slots.destination, gazetteer)
+    elif slots.goes_there and draft.pickup is not None:
+        fields |= {"destination": draft.pickup, "pickup": None, "pickup_ready": False}
     return draft.model_copy(update=fields)
 
 

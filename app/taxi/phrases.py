@@ -47,6 +47,10 @@ _PHRASES: dict[str, tuple[str, str]] = {
         "{pickup}How will you pay: cash, Nequi, Daviplata or card?",
     ),
     "pickup": ("Te recogemos en {place}. ", "We pick you up at {place}. "),
+    "half_of_day": (
+        "{pickup}¿A qué hora te recogemos: {first} o {second}?",
+        "{pickup}At what time do we pick you up: {first} or {second}?",
+    ),
     "refused": (
         "No recibimos {method}. Puedes pagar en efectivo o con Nequi, Daviplata o tarjeta. ¿Cuál prefieres?",
         "We don't take {method}. You can pay in cash or with Nequi, Daviplata or card. Which one?",

@@ -11,6 +11,8 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from app.models.booking import Place
+from app.taxi.chatter import is_chatter
+from app.taxi.half_of_day import choices, is_open
 from app.taxi.intents import Intent, corrects, is_no, is_yes
 from app.taxi.phrases import payment_name, phrase, state_name
 from app.taxi.places import Gazetteer
@@ -46,7 +48,7 @@ def _recepcionista(scene: Scene) -> Answer:
     wants = scene.wants
     if answer := _after_service_tools(scene):
         return answer
-    if scene.came_by("TransferToRecepcionista") and Intent.CANCEL in wants:
+    if scene.came_by("TransferToRecepcionista") and wants & {Intent.CANCEL, Intent.TURN_DOWN}:
         return scene.say("discarded")
     if answer := _aside(scene, pending=None):
         return answer
@@ -74,7 +76,7 @@ def _recepcionista(scene: Scene) -> Answer:
         return scene.call("TransferToNavegante")
     if Intent.THANKS in wants:
         return scene.say("thanks")
-    if Intent.GOODBYE in wants or is_no(scene.heard):
+    if wants & {Intent.GOODBYE, Intent.TURN_DOWN} or is_no(scene.heard):
         return scene.say("goodbye")
     if Intent.GREETING in wants:
         return scene.say("greet", asked="taxi")
@@ -124,6 +126,9 @@ def _operador(scene: Scene) -> Answer:
         return _after_service_tools(scene, (pending, asked)) or scene.call("EstimateFare")
     if not arrived and (answer := _aside(scene, pending=(pending, asked))):
         return answer
+    if is_open(draft.when):
+        again = scene.asked == "when" and not scene.done and not scene.gives_details
+        return _unclear(scene, pending, asked) if again else scene.speak(pending, asked=asked)
     if sent_back and not scene.gives_details:
         return scene.speak(phrase("payment", scene.language, pickup=""), asked="payment")
     if scene.slots.refused_payment and scene.slots.payment_method is None and not arrived:
@@ -187,7 +192,8 @@ def _leave(scene: Scene) -> Answer | None:
     """Hand back to RECEPCIONISTA what only RECEPCIONISTA does."""
     if scene.done:
         return None
-    if Intent.CANCEL in scene.wants and not scene.gives_address:
+    turns_down = Intent.TURN_DOWN in scene.wants and scene.slots.payment_method is None
+    if (Intent.CANCEL in scene.wants or turns_down) and not scene.gives_address:
         return scene.call("TransferToRecepcionista", discard_request=True)
     if Intent.STATUS in scene.wants and scene.booking:
         return scene.call("TransferToRecepcionista")
@@ -237,7 +243,7 @@ def _then_ask(scene: Scene, text: str, pending: tuple[str, str] | None) -> Answe
 def _after_service_tools(scene: Scene, pending: tuple[str, str] | None = None) -> Answer | None:
     """Say what came of a tool that any agent, or RECEPCIONISTA, may use on the side."""
     if isinstance(fare := scene.outcome("EstimateFare"), dict):
-        return _then_ask(scene, str(fare.get("explanation", "")), pending)
+        return _then_ask(scene, _fare_in_words(scene, fare), pending)
     if isinstance(person := scene.outcome("TransferToHuman"), dict):
         urgent = phrase("emergency", scene.language) + " " if Intent.EMERGENCY in scene.wants else ""
         if person.get("phone"):
@@ -259,6 +265,10 @@ def _after_service_tools(scene: Scene, pending: tuple[str, str] | None = None) -
                 return _then_ask(scene, phrase("no_booking", scene.language), pending)
         return scene.say("too_late")
     return None
+
+
+def _fare_in_words(scene: Scene, fare: dict[str, Any]) -> str:
+    return str(fare.get("explanation_en" if scene.language == "en" else "explanation", ""))
 
 
 def _unclear(scene: Scene, question: str, asked: str) -> Answer:
@@ -297,7 +307,7 @@ def _after_validation(scene: Scene, checked: dict[str, Any]) -> Answer:
     if Intent.PRICE in scene.wants and scene.draft.destination is not None and not scene.came_by("EstimateFare"):
         return scene.call("EstimateFare")
     fare = scene.outcome("EstimateFare")
-    told = f"{fare['explanation']} " if isinstance(fare, dict) else ""
+    told = f"{_fare_in_words(scene, fare)} " if isinstance(fare, dict) else ""
     if asked == "neighborhood" and checked.get("address") and not scene.draft.doubtful_neighborhood:
         question = phrase("neighborhood", scene.language, address=str(checked["address"]))
     else:
@@ -344,9 +354,12 @@ def _named_neighborhood(words: str) -> str:
 
 def _operador_question(scene: Scene, *, arrived: bool) -> tuple[str, str]:
     draft = scene.draft
+    here = draft.pickup if arrived and draft.pickup is not None else None
+    pickup = phrase("pickup", scene.language, place=describe_place(here)) if here else ""
+    if draft.when is not None and is_open(draft.when):
+        first, second = choices(draft.when, scene.language)
+        return phrase("half_of_day", scene.language, pickup=pickup, first=first, second=second), "when"
     if draft.payment_method is None:
-        here = draft.pickup if arrived and draft.pickup is not None else None
-        pickup = phrase("pickup", scene.language, place=describe_place(here)) if here else ""
         return phrase("payment", scene.language, pickup=pickup), "payment"
     method = payment_name(draft.payment_method, scene.language)
     return phrase("specials", scene.language, method=method), "specials"
@@ -362,7 +375,7 @@ def _observation(scene: Scene, *, answered: bool) -> str:
     """Return the driver's note: what is known, and what was just said in the rider's own words."""
     known = scene.draft.model_copy(update={"written_note": None}).observation
     heard = " ".join(scene.heard.split())
-    is_own_words = answered and not scene.gives_details and not is_no(heard) and not is_yes(heard)
+    is_own_words = answered and not (scene.gives_details or is_no(heard) or is_yes(heard) or is_chatter(heard))
     if is_own_words:
         wish = f"El pasajero dice: «{heard[:200]}»"
         return f"{known}. {wish}" if known else wish

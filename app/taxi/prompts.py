@@ -24,6 +24,7 @@ OPERADOR = """Eres OPERADOR. Averiguas cómo paga (efectivo, Nequi, Daviplata o 
 - Primero el pago; después pregunta una vez si necesita algo especial, salvo que ya lo haya dicho.
 - Cuando tengas las dos cosas usa TransferToConfirmador con la nota para el conductor en tercera persona
   («Pasajero lleva mascota»; «Sin observaciones» si no hay nada).
+- Si falta half_of_day, la hora no dice su mitad del día: pregunta si es de la mañana o de la noche.
 - Si corrige la dirección: BacktrackToNavegante. Si ya no quiere el taxi: TransferToRecepcionista."""
 
 CONFIRMADOR = """Eres CONFIRMADOR. Lees el resumen y pides un sí.

@@ -6,8 +6,9 @@ Payment, vehicle, notes for the driver, name, number of passengers, time, destin
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
-from app.taxi.destinations import find_destinations
+from app.taxi.destinations import find_destinations, find_marked_afterwards
 from app.taxi.payments import PaymentMethod, read_payment
 from app.taxi.text import blank, compose, fold, word_set
 from app.taxi.times import NUMBER, NUMBERS, number, read_when
@@ -32,6 +33,8 @@ class Slots:
     """«ahora», «07:00», «mañana 19:30», «en 30 minutos»; «a las 7:00» where the half of the day was not said."""
     destination: str | None = None
     """As it was said."""
+    goes_there: bool = False
+    """The place said before is where the ride goes: «ahí es para donde voy»."""
     phone: str | None = None
     """A Colombian mobile number, ten digits."""
     removed: tuple[str, ...] = ()
@@ -280,14 +283,16 @@ def merge(old: Slots, new: Slots) -> Slots:
         passenger_name=new.passenger_name or old.passenger_name,
         passengers=new.passengers if new.passengers is not None else old.passengers,
         when=new.when or old.when,
+        goes_there=new.goes_there,
         destination=new.destination or (None if DESTINATION in gone else old.destination),
         phone=new.phone or old.phone,
         removed=tuple(dict.fromkeys([*(name for name in old.removed if name not in given), *new.removed])),
     )
 
 
-def _read(text: str, folded: str) -> tuple[Slots, list[tuple[int, int]]]:
-    """Return the slots of a sentence and where its destinations stand."""
+@lru_cache(maxsize=64)
+def _read(text: str, folded: str) -> tuple[Slots, tuple[tuple[int, int], ...]]:
+    """Return the slots of a sentence and where its destinations stand; read once, however many ask in a turn."""
     payment = read_payment(folded)
     time = read_when(folded)
     passengers, passenger_spans = _passengers(folded)
@@ -295,8 +300,14 @@ def _read(text: str, folded: str) -> tuple[Slots, list[tuple[int, int]]]:
     features, notes, removed, wish_spans = _wishes(folded)
     spans = [*payment.spans, *time.spans, *passenger_spans, *name_spans, *wish_spans]
     destinations, taken_back = find_destinations(folded, sorted(_lead(folded, start) for start, _ in spans))
-    destination = None
-    if destinations:
+    destination, goes_there = None, False
+    blanked = [(found.blank_from, found.end) for found in destinations]
+    marked = find_marked_afterwards(folded)
+    if marked is not None:
+        said = " ".join(text[marked.start : marked.end].split())
+        goes_there, destination = not said, said or None
+        blanked.append((marked.blank_from, marked.end))
+    elif destinations:
         last = destinations[-1]
         destination = last.article + " ".join(text[last.start : last.end].split())
     removed_all = [*payment.removed, *removed]
@@ -311,10 +322,11 @@ def _read(text: str, folded: str) -> tuple[Slots, list[tuple[int, int]]]:
         passengers=passengers,
         when=time.when,
         destination=destination,
+        goes_there=goes_there,
         phone=_phone(folded),
         removed=tuple(dict.fromkeys(removed_all)),
     )
-    return slots, [(found.blank_from, found.end) for found in destinations]
+    return slots, tuple(blanked)
 
 
 _LEAD = re.compile(

@@ -20,8 +20,6 @@ class TaxiState(TypedDict, total=False):
     """Fingerprint of the draft that was read to the rider: what a yes consents to."""
     booking: dict[str, Any] | None
     """The newest booking of the thread: ``booking_id``, ``status``, ``place`` in words."""
-    yields_floor: bool
-    """The last tools handed over after the rider was asked something: it is the rider's turn."""
 
 
 def read_draft(state: TaxiState) -> Draft:

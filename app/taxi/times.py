@@ -166,6 +166,11 @@ def read_when(folded: str) -> TimeReading:
 _WRITTEN_PART = {"manana": "mañana", "tarde": "tarde", "noche": "noche", "madrugada": "madrugada"}
 
 
+def written_clock(hour: int, minute: int, part: str | None) -> str:
+    """Return a time as it is kept: «19:30», or «a las 7:30» without a part of the day (folded, or am and pm)."""
+    return _Clock(hour, minute, part, explicit=False).written(None)
+
+
 class _Clock(NamedTuple):
     hour: int
     minute: int

@@ -4,6 +4,7 @@ A tool is a pydantic class: its name and docstring are what a model is told, its
 arguments, and ``run`` does the work on a ``Session``.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable
 from typing import Any, ClassVar, TypeVar
@@ -15,11 +16,13 @@ from app.models.booking import OPEN_STATUSES, Booking, Place
 from app.models.events import AgentName
 from app.taxi.context import Context
 from app.taxi.draft import Draft
-from app.taxi.fares import estimate_fare
+from app.taxi.fares import estimate_fare, explain
 from app.taxi.intents import is_yes
+from app.taxi.moments import local_time, ride_moment
 from app.taxi.places import Reading, parse_address
 from app.taxi.state import TaxiState, read_draft
 from app.taxi.summary import describe_place
+from app.taxi.text import fold
 
 T = TypeVar("T")
 
@@ -27,6 +30,8 @@ Result = str | dict[str, Any]
 
 _FOUND = ("address", "corner", "place")
 """Readings that say where."""
+_AIRPORT = re.compile(r"(?:(?:el|al|the) )?(?:aeropuerto|airport)\b")
+_TERMINAL = re.compile(r"(?:(?:la|el|al|the) )?(?:terminal|bus terminal)\b")
 _ASK_ADDRESS = "¿Cuál es la dirección exacta donde te recogemos?"
 
 
@@ -210,21 +215,22 @@ class EstimateFare(TaxiTool):
 
     async def run(self, session: Session) -> Result:
         """Estimate from the tariff; nothing that the tariff lacks is made up."""
-        draft = session.draft
-        destination = (draft.destination.address if draft.destination else "").casefold()
+        draft, desk = session.draft, session.desk
+        ends = [fold(place.address) for place in (draft.pickup, draft.destination) if place is not None]
         estimate = estimate_fare(
-            session.desk.tariff,
-            hour=None,
-            holiday=False,
-            airport="aeropuerto" in destination,
-            terminal="terminal" in destination,
+            desk.tariff,
+            moment=ride_moment(draft.when, local_time(desk.now_ms()), desk.holidays),
+            airport=any(_AIRPORT.match(end) for end in ends),
+            terminal=any(_TERMINAL.match(end) for end in ends),
             distance_km=None,
         )
         return {
             "status": "estimated",
             "low_cop": estimate.low_cop,
             "high_cop": estimate.high_cop,
-            "explanation": estimate.explanation,
+            "included": [part for part, _ in estimate.lines],
+            "explanation": explain(desk.tariff, estimate),
+            "explanation_en": explain(desk.tariff, estimate, "en"),
             "source": estimate.source,
             "date": estimate.date,
         }

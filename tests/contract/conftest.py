@@ -52,6 +52,14 @@ class Limits:
     max_age_ms: float = 7 * DAY_MS
 
 
+@dataclass(frozen=True)
+class Stores:
+    """One implementation of bookings and of conversations."""
+
+    bookings: BookingStore
+    conversations: ConversationStore
+
+
 class Logs(Protocol):
     """One implementation of the event log."""
 
@@ -80,22 +88,22 @@ class MemoryLogs:
 
 
 class SqlLogs:
-    """Logs on one SQLite file.
+    """Logs on one SQL database.
 
     Args:
-        path: The file.
-        bounds: Small, so that records often have to come from the file.
+        url: The database.
+        bounds: Small, so that records often have to come from the database.
     """
 
-    def __init__(self, path: Path, bounds: LogLimits | None = None) -> None:
+    def __init__(self, url: str, bounds: LogLimits | None = None) -> None:
         self.clock = Clock()
         self.ids = Ids()
-        self.url = f"sqlite+aiosqlite:///{path}"
+        self.url = url
         self.bounds = bounds or LogLimits()
 
     @asynccontextmanager
     async def open(self, limits: Limits = Limits()) -> AsyncIterator[SqlEventLog]:
-        async with Database(self.url) as database, self.on(database, limits) as log:
+        async with Database(self.url, auto_migrate=True) as database, self.on(database, limits) as log:
             yield log
 
     def on(self, database: Database, limits: Limits = Limits()) -> SqlEventLog:
@@ -155,7 +163,15 @@ SMALL = LogLimits(tail_events=3, idle_threads=1, idle_after=0, batch=5, write_ev
 """Everything leaves memory as soon as it may."""
 
 
-@pytest.fixture(params=["memory", "sqlite", "sqlite-small", "redis", "redis-small"])
+def sql_url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the address of an empty database of the test's own."""
+    if kind.startswith("postgres"):
+        url: str = request.getfixturevalue("postgres_url")
+        return url
+    return f"sqlite+aiosqlite:///{tmp_path / 'stores.db'}"
+
+
+@pytest.fixture(params=["memory", "sqlite", "sqlite-small", "postgres", "postgres-small", "redis", "redis-small"])
 def logs(request: pytest.FixtureRequest, tmp_path: Path) -> Logs:
     """Every event log."""
     if request.param == "memory":
@@ -163,29 +179,46 @@ def logs(request: pytest.FixtureRequest, tmp_path: Path) -> Logs:
     if request.param.startswith("redis"):
         url = request.getfixturevalue("redis_url")
         return RedisLogs(url, kept_for_readers=3) if request.param == "redis-small" else RedisLogs(url)
-    return SqlLogs(tmp_path / "log.db", SMALL if request.param == "sqlite-small" else None)
+    url = sql_url(request.param, request, tmp_path)
+    return SqlLogs(url, SMALL if request.param.endswith("-small") else None)
 
 
 @pytest.fixture
-def sql_logs(tmp_path: Path) -> SqlLogs:
-    """The event log on SQLite, for what only a log with a file promises."""
-    return SqlLogs(tmp_path / "log.db")
+def sql_logs(database_url: str) -> SqlLogs:
+    """The event log on every SQL database, for what only a log with a journal promises."""
+    return SqlLogs(database_url)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database of the test's own, of every kind."""
+    return sql_url(request.param, request, tmp_path)
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    """An SQLite file of the test's own."""
-    async with Database(f"sqlite+aiosqlite:///{tmp_path / 'stores.db'}") as opened:
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A database of the test's own, of every kind."""
+    async with Database(database_url, auto_migrate=True) as opened:
         yield opened
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def bookings(request: pytest.FixtureRequest, database: Database) -> BookingStore:
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stores]:
+    """Bookings and conversations of every kind."""
+    if request.param == "memory":
+        yield Stores(MemoryBookingStore(), MemoryConversationStore())
+        return
+    async with Database(sql_url(request.param, request, tmp_path), auto_migrate=True) as opened:
+        yield Stores(SqlBookingStore(opened), SqlConversationStore(opened))
+
+
+@pytest.fixture
+def bookings(stores: Stores) -> BookingStore:
     """Every booking store."""
-    return MemoryBookingStore() if request.param == "memory" else SqlBookingStore(database)
+    return stores.bookings
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def conversations(request: pytest.FixtureRequest, database: Database) -> ConversationStore:
+@pytest.fixture
+def conversations(stores: Stores) -> ConversationStore:
     """Every conversation store."""
-    return MemoryConversationStore() if request.param == "memory" else SqlConversationStore(database)
+    return stores.conversations

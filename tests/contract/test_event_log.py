@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import anyio
@@ -555,7 +554,7 @@ def commits(monkeypatch: pytest.MonkeyPatch) -> Commits:
 async def crashing(logs: SqlLogs) -> AsyncIterator[EventLog]:
     """Open a log whose process dies at the end of the block, before its next write in the background."""
     logs.bounds = LogLimits(write_every=3600, prune_every=3600)
-    async with Database(logs.url) as database:
+    async with Database(logs.url, auto_migrate=True) as database:
         log = await logs.on(database).__aenter__()
         yield log
         for task in log._tasks:
@@ -596,20 +595,25 @@ writers = st.lists(st.lists(st.builds(Append, steps, st.integers(1, 5), st.boole
 readers = st.lists(st.builds(Read, steps, st.floats(0, 1), st.integers(0, 5)), min_size=1, max_size=5)
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite", "sqlite-small"])
+@pytest.mark.parametrize("kind", ["memory", "sqlite", "sqlite-small", "postgres", "postgres-small"])
 @settings(max_examples=40, deadline=None)
 @given(plans=writers, readers=readers)
 def test_readers_see_exactly_what_follows_their_position_whatever_the_schedule(
-    kind: str, plans: list[list[Append]], readers: list[Read]
+    request: pytest.FixtureRequest, kind: str, plans: list[list[Append]], readers: list[Read]
 ) -> None:
-    async def run(folder: str) -> None:
-        bounds = SMALL if kind == "sqlite-small" else LogLimits(write_every=0)
-        logs = MemoryLogs() if kind == "memory" else SqlLogs(Path(folder) / "log.db", bounds)
+    async def run(logs: Logs) -> None:
         async with logs.open() as log:
+            await log.forget(T)
             await _follow(log, plans, readers)
 
-    with TemporaryDirectory() as folder:
-        asyncio.run(run(folder))
+    bounds = SMALL if kind.endswith("-small") else LogLimits(write_every=0)
+    if kind == "memory":
+        asyncio.run(run(MemoryLogs()))
+    elif kind.startswith("sqlite"):
+        with TemporaryDirectory() as folder:
+            asyncio.run(run(SqlLogs(f"sqlite+aiosqlite:///{folder}/log.db", bounds)))
+    else:
+        asyncio.run(run(SqlLogs(request.getfixturevalue("postgres_url"), bounds)))
 
 
 async def _follow(log: EventLog, plans: list[list[Append]], readers: list[Read]) -> None:

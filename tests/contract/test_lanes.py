@@ -13,7 +13,7 @@ from app.stores.base import Command, Lanes
 from app.stores.memory import MemoryLanes
 from app.stores.redis.channels import Channels
 from app.stores.redis.client import RedisClient
-from app.stores.redis.keys import thread_key
+from app.stores.redis.keys import process_channel, thread_key
 from app.stores.redis.lanes import RedisLanes
 
 pytestmark = pytest.mark.contract
@@ -138,6 +138,22 @@ class TestBetweenProcesses:
             assert orders.all == [(T, "pause")]
             assert not others.all
             assert not await b.command(T, "resume")
+
+    async def test_a_command_that_comes_when_its_lease_is_over_does_not_hit_the_next(
+        self, process: Processes, redis_url: str
+    ) -> None:
+        async with process() as a, RedisClient(SecretStr(redis_url)) as redis:
+            orders = Orders(a)
+            async with a.take(T) as lease:
+                old = a.token(T)
+            async with a.take(T):
+                assert a.token(T) != old
+                for message in (f"cancel {old} {T}", f"pause {a.token(T)} {T}"):
+                    channel = process_channel(a._process_id)
+                    await redis.call(lambda each, to=channel, text=message: each.publish(to, text))
+                await orders.came.wait()
+                assert orders.all == [(T, "pause")]
+            assert not lease.is_lost
 
     async def test_who_waits_urges_the_holder_once(self, process: Processes) -> None:
         async with process() as a, process() as b, anyio.create_task_group() as tasks:

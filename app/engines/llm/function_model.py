@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 _WORD = re.compile(r"\s*\S+\s*$|\s*\S+")
@@ -74,17 +74,24 @@ class FunctionChatModel(BaseChatModel):
         )
         return ChatResult(generations=[ChatGeneration(message=message)])
 
-    async def _astream(
+    async def astream(
         self,
-        messages: list[BaseMessage],
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        *,
         stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
-    ) -> AsyncIterator[ChatGenerationChunk]:
+    ) -> AsyncIterator[AIMessageChunk]:
+        """Stream the answer word by word.
+
+        In place of LangChain's own, which tells callbacks of every word and joins all of them once more
+        for a trace: what no server is asked for needs none.
+        """
+        messages = self._convert_input(input).to_messages()
         for index, chunk in enumerate(_chunks(self._reply(messages, kwargs))):
-            if index and chunk.text and self.word_delay_ms:
+            if index and self.word_delay_ms and chunk.content:
                 await anyio.sleep(self.word_delay_ms / 1000)
-            yield ChatGenerationChunk(message=chunk)
+            yield chunk
 
 
 def _chunks(reply: Reply) -> Iterator[AIMessageChunk]:
@@ -99,5 +106,9 @@ def _chunks(reply: Reply) -> Iterator[AIMessageChunk]:
             "index": index,
         }
         yield AIMessageChunk(content="", tool_call_chunks=[{**call, "type": "tool_call_chunk"}])
-    reason = "tool_calls" if reply.calls else "stop"
-    yield AIMessageChunk(content="", additional_kwargs=dict(reply.notes), response_metadata={"finish_reason": reason})
+    yield AIMessageChunk(
+        content="",
+        additional_kwargs=dict(reply.notes),
+        response_metadata={"finish_reason": "tool_calls" if reply.calls else "stop"},
+        chunk_position="last",
+    )

@@ -63,9 +63,11 @@ class Channels:
     ) -> None:
         """Stop."""
         assert self._task is not None
-        self._task.cancel()
         with anyio.CancelScope(shield=True):
-            await asyncio.wait([self._task])
+            # A cancellation is lost where it meets an error of the connection.
+            while not self._task.done():
+                self._task.cancel()
+                await asyncio.wait([self._task], timeout=1)
 
     def join(
         self, channel: str, on_message: Callable[[str], None], *, on_gap: Callable[[], None] = lambda: None

@@ -195,23 +195,27 @@ class RedisLanes:
             del self._leases[lease.thread_id]
         with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
             try:
-                await self._redis.run(_GIVE_BACK, _keys(lease.thread_id), (lease.token, f"{_FREE} {lease.thread_id}"))
+                await self._redis.run(
+                    _GIVE_BACK, _keys(lease.thread_id), (lease.token, f"{_FREE} {lease.token} {lease.thread_id}")
+                )
             except StoreError as error:
                 # It runs out by itself, and whoever takes it finds that nothing is left to close.
                 log.warning("lane could not be given back", thread_id=lease.thread_id, exc_info=error)
 
     async def _tell(self, token: str, thread_id: str, command: Command) -> bool:
         process_id = token.rpartition(":")[0]
-        message = f"{command} {thread_id}"
+        # It names the lease: what arrives when that one is over is not meant for the next.
+        message = f"{command} {token} {thread_id}"
         heard = await self._redis.call(lambda redis: redis.publish(process_channel(process_id), message))
         return bool(heard)
 
     def _obey(self, message: str) -> None:
-        command, _, thread_id = message.partition(" ")
+        command, token, thread_id = message.split(" ", 2)
+        lease = self._leases.get(thread_id)
         if command == _FREE:
             for bell in self._waiting.get(thread_id, ()):
                 bell.set()
-        elif command in _COMMANDS and thread_id in self._leases:
+        elif command in _COMMANDS and lease is not None and lease.token == token:
             self._handler(thread_id, command)  # type: ignore[arg-type]
 
     @property

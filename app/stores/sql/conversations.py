@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.models.conversation import Conversation, Message, TurnRecord
 from app.models.events import TurnStatus
 from app.stores.sql.database import Database
 from app.stores.sql.tables import conversations, messages, turns
-from app.stores.sql.upsert import insert_new
+from app.stores.sql.upsert import insert_new, insert_or_update
 
 
 class SqlConversationStore:
@@ -24,24 +24,29 @@ class SqlConversationStore:
 
     async def begin_turn(self, turn: TurnRecord, message: Message, conversation: Conversation) -> None:
         """See ``ConversationStore``."""
-        known = conversations.c
-        meet = (
-            update(conversations)
-            .where(known.thread_id == conversation.thread_id)
-            .values(
-                user_id=func.coalesce(known.user_id, conversation.user_id),
-                client_id=func.coalesce(known.client_id, conversation.client_id),
-                updated_at=conversation.updated_at,
-            )
-        )
         async with self._database.write() as connection:
-            await insert_new(connection, conversations, [conversation.model_dump()], keys=("thread_id",))
-            await connection.execute(meet)
+            # One statement, which also holds the conversation: nobody can forget it from here on.
+            await insert_or_update(
+                connection,
+                conversations,
+                [conversation.model_dump()],
+                keys=("thread_id",),
+                update=("updated_at",),
+                fill=("user_id", "client_id"),
+            )
             await insert_new(connection, turns, [turn.model_dump()], keys=("turn_id",))
             await _add_messages(connection, turn.thread_id, [message])
 
     async def end_turn(self, turn_id: str, status: TurnStatus, ended_at: int, messages: Sequence[Message]) -> None:
         """See ``ConversationStore``."""
+        # Whoever writes to a conversation holds it first: its messages are numbered in one order, and
+        # two never wait for each other.
+        hold = (
+            select(conversations.c.thread_id)
+            .join(turns, turns.c.thread_id == conversations.c.thread_id)
+            .where(turns.c.turn_id == turn_id)
+            .with_for_update(of=conversations)
+        )
         end = (
             update(turns)
             .where(turns.c.turn_id == turn_id, turns.c.status == "running")
@@ -49,6 +54,7 @@ class SqlConversationStore:
             .returning(turns.c.thread_id)
         )
         async with self._database.write() as connection:
+            await connection.execute(hold)
             thread_id = (await connection.execute(end)).scalar_one_or_none()
             if thread_id is not None:
                 await _add_messages(connection, thread_id, messages)

@@ -54,14 +54,13 @@ class SqlEventLog:
         max_age_ms: float,
         limits: LogLimits | None = None,
     ) -> None:
-        self._database = database
         self._journal = Journal(database)
         self._new_id = new_id
         self._now_ms = now_ms
         self._max_events = max_events
         self._max_age_ms = max_age_ms
         self._limits = limits or LogLimits()
-        self._writer = LogWriter(database, self._journal, self._limits)
+        self._writer = LogWriter(self._journal, self._limits)
         self._tails: OrderedDict[str, Tail] = OrderedDict()  # the longest unused first
         self._tasks: list[asyncio.Task[None]] = []
         self._is_open = False
@@ -140,7 +139,7 @@ class SqlEventLog:
 
     async def forget(self, thread_id: str) -> None:
         """See ``EventLog``."""
-        async with self._locked(thread_id) as tail, self._changing(tail), self._database.write() as connection:
+        async with self._locked(thread_id) as tail, self._changing(tail), self._journal.change() as connection:
             await self._journal.forget(connection, thread_id)
             await connection.commit()
             self._writer.settle(tail, len(tail.unwritten))
@@ -189,7 +188,7 @@ class SqlEventLog:
         """Write events, and publish them once they are committed. The caller holds the lock of ``tail``."""
         records = tail.number(events)
         rows = event_rows(records)
-        async with self._changing(tail), self._database.write() as connection:
+        async with self._changing(tail), self._journal.change() as connection:
             owed = len(tail.unwritten)
             await self._journal.write(connection, [tail.rows_with(rows)])
             await connection.commit()
@@ -264,7 +263,7 @@ class SqlEventLog:
             await anyio.sleep(self._limits.look_every)
 
     async def _prune_thread(self, thread_id: str, seq: int) -> None:
-        async with self._database.write() as connection:
+        async with self._journal.change() as connection:
             tail = self._tails.get(thread_id)
             is_loaded = tail is not None and tail.loaded
             until = min(seq, tail.written_seq) if tail is not None and is_loaded else seq

@@ -1,9 +1,11 @@
 """The rows of the event log: what is read and written, and nothing of when."""
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -77,6 +79,11 @@ class Journal:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._life = 0
+        self._queue = anyio.Lock(fast_acquire=True)
+
+    def change(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Open a transaction that changes events; see ``Database.write``. This process has one at a time."""
+        return self._database.write(self._queue)
 
     async def open(self) -> None:
         """Take the journal, and begin a new life if it was not closed."""

@@ -3,7 +3,6 @@
 import anyio
 import structlog
 
-from app.stores.sql.database import Database
 from app.stores.sql.journal import Journal, ThreadRows
 from app.stores.sql.limits import LogLimits
 from app.stores.sql.tail import Tail
@@ -17,13 +16,11 @@ class LogWriter:
     """Knows which threads owe rows to the journal, and writes them in batches. Nothing is ever dropped.
 
     Args:
-        database: Where the journal is.
         journal: What to write to.
         limits: How much at once and how often.
     """
 
-    def __init__(self, database: Database, journal: Journal, limits: LogLimits) -> None:
-        self._database = database
+    def __init__(self, journal: Journal, limits: LogLimits) -> None:
         self._journal = journal
         self._limits = limits
         self._owing: dict[str, Tail] = {}
@@ -94,8 +91,8 @@ class LogWriter:
 
     async def _write_batch(self) -> None:
         """Write the oldest rows that are owed, of as many threads as there is room for."""
-        async with self._database.write() as connection:
-            # Only now, with the database to itself, does it look at what is owed: a durable append
+        async with self._journal.change() as connection:
+            # Only now, with the journal to itself, does it look at what is owed: a durable append
             # or a forgotten thread may have changed that while it waited.
             written: list[tuple[Tail, ThreadRows]] = []
             room = self._limits.batch

@@ -1,8 +1,37 @@
-"""The tables. What is searched for has a column; the rest of a thing is its JSON, in ``document``."""
+"""The tables. What is searched for has a column; the rest of a thing is its JSON, in ``document``.
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, Text, UniqueConstraint
+A change here is a file in ``migrations/versions/`` too.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
 
 metadata = MetaData()
+
+
+class PlainText(TypeDecorator[str]):
+    """Text that people or clients chose. Postgres has no NUL in text: it becomes ``�`` on every database."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, _dialect: Any) -> str | None:
+        """Return what is stored."""
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if value and "\0" in value else value
+
 
 # SQLite numbers rows by itself only under exactly this type.
 _COUNTER = BigInteger().with_variant(Integer, "sqlite")
@@ -11,9 +40,9 @@ bookings = Table(
     "bookings",
     metadata,
     Column("number", _COUNTER, primary_key=True),  # the order of arrival
-    Column("booking_id", Text, nullable=False, unique=True),
-    Column("request_key", Text, nullable=False, unique=True),
-    Column("thread_id", Text, nullable=False),
+    Column("booking_id", PlainText, nullable=False, unique=True),
+    Column("request_key", PlainText, nullable=False, unique=True),
+    Column("thread_id", PlainText, nullable=False),
     Column("status", Text, nullable=False),
     Column("document", Text, nullable=False),
     Index("bookings_of_thread", "thread_id", "number"),
@@ -22,9 +51,9 @@ bookings = Table(
 conversations = Table(
     "conversations",
     metadata,
-    Column("thread_id", Text, primary_key=True),
-    Column("user_id", Text),
-    Column("client_id", Text),
+    Column("thread_id", PlainText, primary_key=True),
+    Column("user_id", PlainText),
+    Column("client_id", PlainText),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
 )
@@ -32,9 +61,9 @@ conversations = Table(
 turns = Table(
     "turns",
     metadata,
-    Column("turn_id", Text, primary_key=True),
-    Column("thread_id", Text, ForeignKey("conversations.thread_id", ondelete="CASCADE"), nullable=False),
-    Column("text", Text, nullable=False),
+    Column("turn_id", PlainText, primary_key=True),
+    Column("thread_id", PlainText, ForeignKey("conversations.thread_id", ondelete="CASCADE"), nullable=False),
+    Column("text", PlainText, nullable=False),
     Column("status", Text, nullable=False),
     Column("started_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
@@ -47,8 +76,8 @@ messages = Table(
     "messages",
     metadata,
     Column("number", _COUNTER, primary_key=True),  # the order of arrival
-    Column("thread_id", Text, ForeignKey("conversations.thread_id", ondelete="CASCADE"), nullable=False),
-    Column("id", Text, nullable=False),
+    Column("thread_id", PlainText, ForeignKey("conversations.thread_id", ondelete="CASCADE"), nullable=False),
+    Column("id", PlainText, nullable=False),
     Column("document", Text, nullable=False),
     UniqueConstraint("thread_id", "id"),
     Index("messages_of_thread", "thread_id", "number"),
@@ -57,7 +86,7 @@ messages = Table(
 threads = Table(
     "threads",  # one row per event log
     metadata,
-    Column("thread_id", Text, primary_key=True),
+    Column("thread_id", PlainText, primary_key=True),
     Column("epoch", Text, nullable=False),
     Column("first_seq", BigInteger, nullable=False),  # the oldest event kept; last_seq + 1 where none is
     Column("last_seq", BigInteger, nullable=False),
@@ -69,7 +98,7 @@ threads = Table(
 events = Table(
     "events",
     metadata,
-    Column("thread_id", Text, ForeignKey("threads.thread_id", ondelete="CASCADE"), primary_key=True),
+    Column("thread_id", PlainText, ForeignKey("threads.thread_id", ondelete="CASCADE"), primary_key=True),
     Column("seq", BigInteger, primary_key=True),
     Column("ts", BigInteger, nullable=False),
     Column("type", Text, nullable=False),

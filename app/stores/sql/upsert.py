@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Table, func
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,11 +20,15 @@ async def insert_new(connection: AsyncConnection, table: Table, rows: Rows, *, k
 
 
 async def insert_or_update(
-    connection: AsyncConnection, table: Table, rows: Rows, *, keys: Names, update: Names
+    connection: AsyncConnection, table: Table, rows: Rows, *, keys: Names, update: Names, fill: Names = ()
 ) -> None:
-    """Insert ``rows``; one whose ``keys`` are there already sets the fields ``update`` of what is there."""
+    """Insert ``rows``.
+
+    One whose ``keys`` are there already sets the fields ``update`` of what is there, and the fields
+    ``fill`` that are NULL there.
+    """
     if rows:
-        await connection.execute(_insert_or_update(connection.dialect.name, table, keys, update), rows)
+        await connection.execute(_insert_or_update(connection.dialect.name, table, keys, update, fill), rows)
 
 
 # Building these statements takes longer than running them; there is a handful of each.
@@ -34,9 +38,10 @@ def _insert_new(dialect: str, table: Table, keys: Names) -> Insert:
 
 
 @lru_cache(maxsize=64)
-def _insert_or_update(dialect: str, table: Table, keys: Names, update: Names) -> Insert:
+def _insert_or_update(dialect: str, table: Table, keys: Names, update: Names, fill: Names) -> Insert:
     statement = _insert(dialect, table)
-    given = {name: statement.excluded[name] for name in update}
+    given: dict[str, Any] = {name: statement.excluded[name] for name in update}
+    given |= {name: func.coalesce(table.c[name], statement.excluded[name]) for name in fill}
     return statement.on_conflict_do_update(index_elements=keys, set_=given)
 
 

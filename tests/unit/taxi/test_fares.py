@@ -2,13 +2,16 @@
 
 import dataclasses
 import json
+from datetime import datetime
 from importlib import resources
+from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.taxi.fares import Amount, Estimate, Tariff, day_in_words, estimate_fare, load_tariff, pesos
+from app.taxi.fares import Amount, Estimate, Tariff, day_in_words, estimate_fare, explain, load_tariff, pesos
+from app.taxi.moments import COLOMBIA, Moment, load_holidays, ride_moment
 
 pytestmark = pytest.mark.unit
 
@@ -24,8 +27,7 @@ def estimate(
 ) -> Estimate:
     return estimate_fare(
         tariff or load_tariff(),
-        hour=hour,
-        holiday=holiday,
+        moment=Moment(hour, "holiday" if holiday else "workday"),
         airport=airport,
         terminal=terminal,
         distance_km=distance_km,
@@ -50,9 +52,9 @@ def test_a_short_ride_by_day_costs_the_minimum() -> None:
     found = estimate()
 
     assert (found.low_cop, found.high_cop) == (8000, 8000)
-    assert found.lines == (("Carrera mínima", 8000),)
+    assert found.lines == (("minimum", 8000),)
     assert found.date == "2025-10-22"
-    assert "$8.000 (dato de octubre de 2025)" in found.explanation
+    assert "$8.000 (dato de octubre de 2025)" in explain(load_tariff(), found)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_airport_and_terminal_are_added_with_the_year_they_were_published() -> N
     assert found.low_cop == 8000 + 4900 + 1000
     assert found.date == "2021-02-01"
     assert found.approximate
-    assert "febrero de 2021" in found.explanation
+    assert "febrero de 2021" in explain(load_tariff(), found)
 
 
 @pytest.mark.parametrize("distance", [None, 12.0, -1.0, float("nan"), float("inf")])
@@ -93,14 +95,14 @@ def test_the_upper_end_stays_open_where_the_price_of_a_kilometre_is_unknown(dist
 
     assert found.high_cop is None
     assert found.approximate
-    assert "no tengo publicado el valor por kilómetro" in found.explanation
+    assert "no tengo publicado el valor por kilómetro" in explain(load_tariff(), found)
 
 
 def test_a_tariff_with_a_price_per_kilometre_closes_the_upper_end() -> None:
     found = estimate(with_per_km(2000), distance_km=5.5)
 
     assert (found.low_cop, found.high_cop) == (12000, 12000)
-    assert ("Kilómetros adicionales", 4000) in found.lines
+    assert ("distance", 4000) in found.lines
 
 
 def test_an_unknown_surcharge_is_named_and_never_invented() -> None:
@@ -109,7 +111,7 @@ def test_an_unknown_surcharge_is_named_and_never_invented() -> None:
     found = estimate(tariff, airport=True)
 
     assert (found.low_cop, found.high_cop) == (8000, None)
-    assert "No tengo el valor de: recargo de aeropuerto" in found.explanation
+    assert "No tengo el valor de: recargo de aeropuerto" in explain(tariff, found)
 
 
 def test_without_a_minimum_no_amount_is_pretended() -> None:
@@ -118,11 +120,11 @@ def test_without_a_minimum_no_amount_is_pretended() -> None:
     found = estimate(tariff)
 
     assert found.high_cop is None
-    assert "No tengo el valor vigente" in found.explanation
+    assert "No tengo el valor vigente" in explain(tariff, found)
 
 
 def test_a_rider_is_always_told_who_has_the_last_word() -> None:
-    assert "antes de subir" in estimate().explanation
+    assert "antes de subir" in explain(load_tariff(), estimate())
 
 
 @pytest.mark.parametrize(("amount", "written"), [(0, "$0"), (900, "$900"), (8000, "$8.000"), (1234567, "$1.234.567")])
@@ -154,4 +156,55 @@ def test_an_estimate_is_the_sum_of_its_lines_and_never_upside_down(
 
     assert found.low_cop == sum(cop for _, cop in found.lines)
     assert found.high_cop is None or found.high_cop >= found.low_cop
-    assert all((found.explanation, found.source, found.date))
+    assert all((explain(tariff, found), explain(tariff, found, "en"), found.source, found.date))
+
+
+@pytest.mark.parametrize(
+    ("clock", "low", "included"),
+    [
+        ("2026-01-09T21:59", 8000, {"minimum"}),
+        ("2026-01-09T22:00", 9800, {"minimum", "night"}),
+        ("2026-01-10T03:59", 9800, {"minimum", "night"}),
+        ("2026-01-10T04:00", 8000, {"minimum"}),
+        ("2026-01-10T12:00", 8000, {"minimum"}),
+        ("2026-01-11T00:00", 9800, {"minimum", "night"}),
+        ("2026-01-11T12:00", 9800, {"minimum", "sunday"}),
+        ("2026-01-12T12:00", 9800, {"minimum", "holiday"}),
+        ("2026-01-12T21:59", 9800, {"minimum", "holiday"}),
+        ("2026-01-12T22:00", 9800, {"minimum", "night"}),
+        ("2026-01-13T12:00", 8000, {"minimum"}),
+    ],
+)
+def test_the_surcharge_begins_and_ends_with_the_minute(clock: str, low: int, included: set[str]) -> None:
+    now = datetime.fromisoformat(clock).replace(tzinfo=COLOMBIA)
+
+    found = estimate_fare(
+        load_tariff(),
+        moment=ride_moment(None, now, load_holidays()),
+        airport=False,
+        terminal=False,
+        distance_km=None,
+    )
+
+    assert found.low_cop == low
+    assert {part for part, _ in found.lines} == included
+
+
+def test_a_day_that_is_not_known_may_be_a_sunday() -> None:
+    found = estimate_fare(load_tariff(), moment=Moment(10), airport=False, terminal=False, distance_km=2)
+
+    assert (found.low_cop, found.high_cop) == (8000, 9800)
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("es", "Incluye además recargo nocturno de $1.800 y recargo de aeropuerto de $4.900"),
+        ("en", "It also includes the night surcharge of $1.800 and the airport surcharge of $4.900"),
+    ],
+)
+def test_a_rider_is_told_what_was_included(language: Literal["es", "en"], said: str) -> None:
+    found = estimate(hour=23, airport=True)
+
+    assert said in explain(load_tariff(), found, language)
+    assert "$14.700" in explain(load_tariff(), found, language)

@@ -1,0 +1,1 @@
+"""Where LangGraph keeps what the agents remember of a thread: LangGraph's own savers, one file for each place."""

@@ -1,0 +1,132 @@
+"""Checkpoints in a Postgres database, beside our own tables."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+from typing import Any
+
+import psycopg
+from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool
+from sqlalchemy import make_url
+
+from app.core.errors import Misconfigured, StoreError
+
+_SETUP_LOCK = 0x766F7B  # any number will do that nobody else takes in the same database
+_LOOK_EVERY = 0.1
+
+Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
+
+
+class PostgresSaver(AsyncPostgresSaver):
+    """LangGraph's saver, over a pool, with a deadline.
+
+    Args:
+        pool: Open for as long as the saver is used.
+        timeout: Longest that an operation may take, in seconds.
+    """
+
+    def __init__(self, pool: Pool, *, timeout: float) -> None:
+        super().__init__(pool)
+        self._timeout = timeout
+        # It is there for one connection that everybody shares. Each operation has one of its own here.
+        self.lock = nullcontext()  # type: ignore[assignment]
+
+    @asynccontextmanager
+    async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
+        """Open what every operation uses.
+
+        Raises:
+            StoreError: It failed or took too long.
+        """
+        try:
+            async with asyncio.timeout(self._timeout), super()._cursor(pipeline=pipeline) as cursor:
+                yield cursor
+        except (psycopg.Error, OSError) as error:
+            raise StoreError from error
+
+
+@asynccontextmanager
+async def open_postgres(
+    url: str, *, timeout: float = 5.0, pool_size: int = 10, auto_migrate: bool = False
+) -> AsyncIterator[PostgresSaver]:
+    """Open the checkpoints in a database.
+
+    Args:
+        url: Its SQLAlchemy address.
+        timeout: Longest that an operation may take, in seconds.
+        pool_size: Connections that are held at most.
+        auto_migrate: Make the tables what LangGraph needs.
+
+    Raises:
+        StoreError: The database cannot be reached.
+        Misconfigured: The tables are not what LangGraph needs, and it is for an operator to change them.
+    """
+    if auto_migrate:
+        await migrate(url)
+    pool: Pool = AsyncConnectionPool(
+        libpq_url(url),
+        kwargs=_OPTIONS
+        | {"options": f"-c statement_timeout={int(timeout * 1000)}", "connect_timeout": int(timeout) + 1},
+        min_size=1,
+        max_size=pool_size,
+        timeout=timeout,
+        check=AsyncConnectionPool.check_connection,
+        open=False,
+    )
+    async with pool:
+        saver = PostgresSaver(pool, timeout=timeout)
+        async with saver._cursor() as cursor:
+            if await _version(cursor) != len(saver.MIGRATIONS) - 1:
+                raise Misconfigured(
+                    "the checkpoint tables in DATABASE_URL are of another version: run 'voztaxi migrate'"
+                )
+        yield saver
+
+
+async def migrate(url: str) -> None:
+    """Make the tables what LangGraph needs, however long it takes. Processes that want to at once take turns.
+
+    Raises:
+        StoreError: It failed.
+    """
+    try:
+        async with await AsyncConnection.connect(libpq_url(url), **_OPTIONS) as connection:
+            # It builds indexes without holding up anybody else, for which it waits until every statement
+            # that runs now is done: one that waited for this lock would never be.
+            while not await _lock(connection):  # noqa: ASYNC110 - what it waits for is in another process
+                await asyncio.sleep(_LOOK_EVERY)
+            await AsyncPostgresSaver(connection).setup()
+    except (psycopg.Error, OSError) as error:
+        raise StoreError from error
+
+
+def libpq_url(url: str) -> str:
+    """Return an SQLAlchemy address as psycopg reads it: ``ssl`` is called ``sslmode`` there."""
+    address = make_url(url).set(drivername="postgresql")
+    ssl = address.query.get("ssl")
+    query = {"application_name": "voztaxi"} | ({"sslmode": ssl} if isinstance(ssl, str) else {})
+    return address.set(query=query).render_as_string(hide_password=False)
+
+
+# What LangGraph's saver expects of a connection.
+_OPTIONS: dict[str, Any] = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
+
+
+async def _lock(connection: AsyncConnection[DictRow]) -> bool:
+    """Take the lock, until the connection closes, if nobody has it."""
+    found = await connection.execute("SELECT pg_try_advisory_lock(%s) AS taken", [_SETUP_LOCK])
+    row = await found.fetchone()
+    return row is not None and bool(row["taken"])
+
+
+async def _version(cursor: AsyncCursor[DictRow]) -> int | None:
+    await cursor.execute("SELECT to_regclass('checkpoint_migrations') IS NOT NULL AS made")
+    row = await cursor.fetchone()
+    if row is None or not row["made"]:
+        return None
+    await cursor.execute("SELECT max(v) AS version FROM checkpoint_migrations")
+    row = await cursor.fetchone()
+    return None if row is None else row["version"]
