@@ -97,7 +97,7 @@ def plan_rider(seed: int, number: int) -> RiderPlan:
     kinds = _SSE_FAULTS if transport == "sse" else get_args(RiderFault)
 
     def fault() -> PlannedFault:
-        return PlannedFault(chance.choice(kinds), chance.randint(1, 40), round(chance.uniform(0.05, 0.6), 3))
+        return PlannedFault(chance.choice(kinds), chance.randint(1, 15), round(chance.uniform(0.05, 0.6), 3))
 
     count = chance.randint(_FEWEST_PER_RIDER, _MOST_PER_RIDER)
     at_yes = fault() if chance.random() < 0.6 else None

@@ -171,7 +171,8 @@ class EventStreamLink:
         self._port = port
         self._thread_id = thread_id
         self._tasks = tasks
-        self._scope = anyio.CancelScope()
+        self._scopes: list[anyio.CancelScope] = []
+        """The stream's and those of its posts: they end together."""
         self._inbox, self._frames = anyio.create_memory_object_stream[str](10_000)
         self._opened = anyio.Event()
         self._raw: Any = None
@@ -209,13 +210,22 @@ class EventStreamLink:
 
     async def close(self) -> None:
         """See ``Link``."""
-        self._scope.cancel()
+        self._cancel()
 
     def abort(self) -> None:
         """See ``Link``."""
         if self._raw is not None and self._raw.fileno() >= 0:
             self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self._scope.cancel()
+        self._cancel()
+
+    def _scope(self) -> anyio.CancelScope:
+        scope = anyio.CancelScope()
+        self._scopes.append(scope)
+        return scope
+
+    def _cancel(self) -> None:
+        for scope in self._scopes:
+            scope.cancel()
 
     async def _pump(self, place: Place) -> None:
         url = f"http://127.0.0.1:{self._port}/api/v1/threads/{place.thread_id}/events"
@@ -223,7 +233,7 @@ class EventStreamLink:
         headers = {"Last-Event-ID": str(place.seq)}
         asked = {"after": "0"} if place.epoch is None else {"after": "0", "epoch": place.epoch}
         try:
-            with self._scope, self._inbox:
+            with self._scope(), self._inbox:
                 async with self._http.streams.stream(
                     "GET", url, params=asked, headers=headers, extensions={"trace": self._trace}
                 ) as response:
@@ -251,7 +261,7 @@ class EventStreamLink:
         """Send an input. A refusal becomes the frame that the WebSocket would have; answers come by the stream."""
         code = None
         asked = {"text": text, "thread_id": self._thread_id, "message_id": message_id}
-        with self._scope:
+        with self._scope():
             try:
                 answer = await self._http.posts.post(f"http://127.0.0.1:{self._port}/api/v1/chat", json=asked)
                 if answer.status_code in (429, 500, 503):

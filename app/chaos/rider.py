@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,11 +80,14 @@ class Rider:
         self._code_of_failure = ""
         self._in_doubt = False
 
-    async def run(self, talking: anyio.CapacityLimiter, over: anyio.Event, deadline: float) -> None:
+    async def run(
+        self, talking: anyio.CapacityLimiter, done: Callable[[], None], over: anyio.Event, deadline: float
+    ) -> None:
         """Connect, talk when there is room, stay until it is over, and look once more at everything.
 
         Args:
             talking: How many talk at a time.
+            done: Called when the conversation is over, however it went.
             over: Set when nothing breaks any more and nothing is being said.
             deadline: ``anyio.current_time`` by which the taxi must have been ordered.
         """
@@ -99,6 +102,7 @@ class Rider:
                         talking.release_on_behalf_of(self)
             except TimeoutError:
                 self.log.gave_up = f"no end in time; last said: {[each.text for each in self._inputs]}"
+            done()
             await self._idle_while(over.wait())
             await self._leave(abort=False)
             self._tasks.cancel_scope.cancel()

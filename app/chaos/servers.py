@@ -37,7 +37,7 @@ class AppServer(Service):
             if status != 200:
                 raise NotReady
 
-        command = [sys.executable, "-m", "app.chaos.witness"]
+        command = [sys.executable, "-m", "app.chaos.witness", "serve"]
         super().__init__(command, folder=folder, url=url, ask=ask, env=dict(env))
 
     def launch(self) -> None:
@@ -116,6 +116,8 @@ def usage(server: AppServer, witness: Path, *, timeout: float = 10.0) -> Usage:
 class Cluster:
     """The servers of a run."""
 
+    env: Mapping[str, str]
+    """What all of them are given."""
     servers: list[AppServer] = field(default_factory=list)
 
     @property
@@ -143,19 +145,17 @@ def running_cluster(folder: Path, count: int, env: Mapping[str, str]) -> Iterato
         if name in ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV") or name.startswith("LC_")
     }
     with ExitStack() as stack:
-        cluster = Cluster()
+        cluster = Cluster({**inherited, "PYTHONPATH": str(Path(__file__).parents[2]), **env})
         for number in range(count):
             home = folder / f"server-{number}"
             home.mkdir(parents=True)
             port = free_port()
             given = {
-                **inherited,
-                "PYTHONPATH": str(Path(__file__).parents[2]),
+                **cluster.env,
                 "HOST": "127.0.0.1",
                 "PORT": str(port),
                 "LOG_FORMAT": "json",
                 "TASKS_FILE": str(home / "tasks"),
-                **env,
             }
             server = AppServer(home, port, given)
             stack.callback(server.stop)

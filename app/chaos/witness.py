@@ -1,13 +1,16 @@
-"""`voztaxi serve`, and a signal by which it counts its tasks: what no one can see from outside."""
+"""`voztaxi`, and a signal by which it counts its tasks: what nobody can see from outside.
+
+``python -m app.chaos.witness serve`` is ``voztaxi serve``. On SIGUSR2 it collects its garbage and writes
+the number of its tasks to the file that ``TASKS_FILE`` names.
+"""
 
 import asyncio
 import gc
 import os
+import runpy
 import signal
 from pathlib import Path
 from types import FrameType
-
-from app.cli import cli
 
 
 def _count_tasks(number: int, frame: FrameType | None) -> None:
@@ -20,4 +23,5 @@ def _count_tasks(number: int, frame: FrameType | None) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGUSR2, _count_tasks)
-    cli(["serve"])
+    # As a command, not as an import: nothing below the command knows it.
+    runpy.run_module("app.cli", run_name="__main__", alter_sys=True)
