@@ -1,5 +1,6 @@
 """Lets the planned faults happen to the processes, and notes when."""
 
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ import psycopg
 import redis
 from anyio import to_thread
 
-from app.chaos.faults import GlobalEvent, GlobalFault
+from app.chaos.faults import SERVER_FAULTS, GlobalEvent, GlobalFault
 from app.chaos.fleet import Fleet
 from app.chaos.servers import AppServer, Cluster
 from app.chaos.services import Postgres, Redis, Service
@@ -58,15 +59,22 @@ class Nemesis:
         """Servers that did not stop when they were told to, or not well."""
 
     async def run(self, plan: Iterator[GlobalEvent]) -> None:
-        """Let one fault after the other happen, until cancelled. What is broken by then is mended with ``mend``."""
-        for event in plan:
-            await anyio.sleep(event.after_seconds)
-            happened = Happened(event.kind, self._target(event), time.perf_counter(), 0.0, time.time())
-            self.happened.append(happened)
-            try:
-                await self._let_happen(event, happened)
-            finally:
-                happened.until = time.perf_counter()
+        """Let one fault after the other happen, until cancelled. What is broken by then is mended with ``mend``.
+
+        A server that was ended starts again while stores already break; one server at a time is away.
+        """
+        one_server = anyio.Semaphore(1)
+        async with anyio.create_task_group() as restarts:
+            for event in plan:
+                await anyio.sleep(event.after_seconds)
+                if event.kind in SERVER_FAULTS:
+                    await one_server.acquire()
+                happened = Happened(event.kind, self._target(event), time.perf_counter(), math.inf, time.time())
+                self.happened.append(happened)
+                if event.kind in SERVER_FAULTS:
+                    restarts.start_soon(self._let_server_fail, event, happened, one_server)
+                else:
+                    await self._let_happen(event, happened)
 
     async def watch(self) -> None:
         """Start servers again that ended by themselves, and remember it; until cancelled."""
@@ -97,7 +105,19 @@ class Nemesis:
             return f"server-{event.server}"
         return event.kind.rpartition("_")[2] if event.kind != "fleet_trouble" else "fleet"
 
+    async def _let_server_fail(self, event: GlobalEvent, happened: Happened, one_server: anyio.Semaphore) -> None:
+        try:
+            await self._let_happen(event, happened)
+        finally:
+            one_server.release()
+
     async def _let_happen(self, event: GlobalEvent, happened: Happened) -> None:
+        try:
+            await self._do(event, happened)
+        finally:
+            happened.until = time.perf_counter()
+
+    async def _do(self, event: GlobalEvent, happened: Happened) -> None:
         server = self._cluster.servers[event.server]
         match event.kind:
             case "kill_server":

@@ -23,6 +23,7 @@ _RESEND_SECONDS = 6.0
 _BACKOFF_SECONDS = (0.05, 1.0)
 _DOUBT_SECONDS = 10.0
 """How long a rider waits for a turn that may have ended where the log no longer tells."""
+_THINKING_SECONDS = (1.0, 3.0)
 _TURN_SECONDS = 90.0
 """Within this time an accepted turn must have had its end."""
 
@@ -132,6 +133,7 @@ class Rider:
             if said.consents and self._plan.at_yes is not None and "at_yes" not in self.log.faults:
                 fault = self._plan.at_yes
                 self.log.faults.append("at_yes")
+            await self._idle_while(anyio.sleep(self._chance.uniform(*_THINKING_SECONDS)))
             end = await self._say(said.text, fault)
             line += 1
             if end.get("booking_id") or self._said_dispatched:
