@@ -1,5 +1,6 @@
 """A rider who wants one taxi and follows the client's rules of the protocol, whatever happens to the connection."""
 
+import json
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ _RESEND_SECONDS = 6.0
 _BACKOFF_SECONDS = (0.05, 1.0)
 _DOUBT_SECONDS = 10.0
 """How long a rider waits for a turn that may have ended where the log no longer tells."""
+_TRIES_TO_RESUME = 5
 _THINKING_SECONDS = (1.0, 3.0)
 _TURN_SECONDS = 90.0
 """Within this time an accepted turn must have had its end."""
@@ -102,7 +104,7 @@ class Rider:
                     finally:
                         talking.release_on_behalf_of(self)
             except TimeoutError:
-                self.log.gave_up = f"no end in time; last said: {[each.text for each in self._inputs]}"
+                self.log.gave_up = f"no taxi in time; the last turns: {self._last_turns()}"
             done()
             await self._idle_while(over.wait())
             await self._leave(abort=False)
@@ -236,16 +238,17 @@ class Rider:
         if not await self._try_send("pause"):
             return
         await anyio.sleep(seconds)
-        while self._end is None:
+        seen = self._frames_of_turn
+        for _ in range(_TRIES_TO_RESUME):
             await self._try_send("resume")
-            with anyio.move_on_after(1.0):
-                try:
-                    before = self._frames_of_turn
-                    while self._frames_of_turn == before and self._end is None:
+            with anyio.move_on_after(_QUIET_SECONDS):
+                while self._frames_of_turn == seen and self._end is None and not self._in_doubt:
+                    try:
                         self._take(await self._link_or_raise().receive())
-                    return
-                except LinkLost:
-                    await self._connect()
+                    except LinkLost:
+                        await self._connect()
+                        await self._try_send("resume")
+                return
 
     def _cut_short(self) -> None:
         """Remember that the running turn is cut off by the rider, and by nobody else."""
@@ -422,6 +425,15 @@ class Rider:
             group.start_soon(listen)
             await waiting
             group.cancel_scope.cancel()
+
+    def _last_turns(self) -> str:
+        """Return the end of the conversation, for whoever must find out."""
+        told = []
+        for raw in list(self.log.observation.seen.values())[-400:]:
+            frame = json.loads(raw)
+            if frame["type"] == "turn_end":
+                told.append(f"«{self.log.texts.get(frame['turn_id'])}» {frame['status']} «{frame['text']}»")
+        return " | ".join(told[-4:]) + f" | waiting: {[(each.text, each.turn_id) for each in self._inputs]}"
 
     def _note(self, kind: str) -> None:
         self.log.faults.append(kind)
