@@ -16,21 +16,33 @@ from app.api.deps import Services
 from app.core.clock import NewId, NowMs, new_id, now_ms
 from app.core.config import Settings
 from app.core.errors import Misconfigured
+from app.core.signatures import read_signer
+from app.engines.fleet.base import Directory, Fleet
+from app.engines.fleet.http import HttpDirectory, HttpFleet, open_client
+from app.engines.fleet.offline import OfflineDirectory, OfflineFleet
 from app.engines.llm.function_model import FunctionChatModel, Reply
 from app.engines.llm.openai import create_openai_model
 from app.engines.stt.text import TextStt
 from app.engines.tts.text import TextTts
 from app.pipeline.chain import ChainPipeline
 from app.services.bookings import BookingService
+from app.services.dispatch import DispatchLimits, DispatchService
 from app.services.health import HealthService, Ping
 from app.services.streaming_service import ServiceLimits, StreamingService
 from app.services.threads import ThreadMemory, ThreadService
-from app.stores.base import BookingStore, ConversationStore, EventLog, Lanes
-from app.stores.memory import MemoryBookingStore, MemoryConversationStore, MemoryEventLog, MemoryLanes
+from app.stores.base import BookingStore, ConversationStore, EventLog, Lanes, Outbox
+from app.stores.memory import (
+    MemoryBookingStore,
+    MemoryConversationStore,
+    MemoryEventLog,
+    MemoryLanes,
+    MemoryOutbox,
+)
 from app.stores.sql.bookings import SqlBookingStore
 from app.stores.sql.conversations import SqlConversationStore
 from app.stores.sql.database import Database
 from app.stores.sql.event_log import SqlEventLog
+from app.stores.sql.outbox import SqlOutbox
 from app.taxi.context import TaxiDesk
 from app.taxi.fares import load_tariff
 from app.taxi.graph import TaxiGraph
@@ -46,6 +58,7 @@ class Stores:
     """Where things are kept."""
 
     bookings: BookingStore
+    outbox: Outbox
     conversations: ConversationStore
     event_log: EventLog
     lanes: Lanes
@@ -59,6 +72,7 @@ async def open_services(
     *,
     model: BaseChatModel | None = None,
     stores: Stores | None = None,
+    fleet: Fleet | None = None,
     now_ms: NowMs = now_ms,
     new_id: NewId = new_id,
 ) -> AsyncIterator[Services]:
@@ -68,15 +82,34 @@ async def open_services(
         settings: The settings.
         model: A chat model in place of the one that the settings name.
         stores: Stores in place of those that the settings name.
+        fleet: A fleet in place of the one that the settings name.
         now_ms: The clock.
         new_id: Makes ids.
     """
     async with AsyncExitStack() as stack:
         if stores is None:
             stores = await stack.enter_async_context(open_stores(settings, now_ms=now_ms, new_id=new_id))
+        named, directory = await stack.enter_async_context(open_fleet(settings, now_ms=now_ms, new_id=new_id))
+        dispatch = await stack.enter_async_context(
+            DispatchService(
+                fleet=fleet or named,
+                bookings=stores.bookings,
+                outbox=stores.outbox,
+                event_log=stores.event_log,
+                now_ms=now_ms,
+                new_id=new_id,
+                limits=DispatchLimits(
+                    timeout=settings.dispatch_timeout_seconds,
+                    wait=settings.dispatch_wait_seconds,
+                    max_attempts=settings.dispatch_max_attempts,
+                ),
+            )
+        )
         gazetteer = Gazetteer.load()
         desk = TaxiDesk(
             bookings=stores.bookings,
+            dispatcher=dispatch,
+            directory=directory,
             gazetteer=gazetteer,
             tariff=load_tariff(),
             holidays=load_holidays(),
@@ -121,6 +154,7 @@ async def open_services(
                 limits=ServiceLimits(
                     max_text_chars=settings.max_text_chars,
                     max_queued_turns=settings.max_queued_turns,
+                    max_active_turns=settings.max_active_turns,
                     grace_seconds=settings.turn_grace_seconds,
                     wait_seconds=settings.turn_timeout_seconds,
                     sweep_seconds=settings.lease_seconds / 2,
@@ -131,7 +165,9 @@ async def open_services(
             settings=settings,
             streaming=streaming,
             threads=threads,
-            bookings=BookingService(bookings=stores.bookings, event_log=stores.event_log, now_ms=now_ms),
+            bookings=BookingService(bookings=stores.bookings, ring=dispatch.ring, now_ms=now_ms),
+            dispatch=dispatch,
+            webhooks=None if settings.dispatch_secret is None else read_signer(settings.dispatch_secret),
             health=HealthService(stores.pings, timeout_seconds=settings.store_timeout_seconds),
             now_ms=now_ms,
         )
@@ -146,15 +182,18 @@ async def open_stores(settings: Settings, *, now_ms: NowMs, new_id: NewId) -> As
         if not settings.in_memory:
             database = await stack.enter_async_context(open_database(settings))
         pings: dict[str, Ping] = {}
-        bookings: BookingStore = MemoryBookingStore()
+        memory_outbox = MemoryOutbox()
+        outbox: Outbox = memory_outbox
+        bookings: BookingStore = MemoryBookingStore(memory_outbox)
         conversations: ConversationStore = MemoryConversationStore()
         if database is None:
             pings["memory"] = conversations.ping
         else:
-            bookings, conversations = SqlBookingStore(database), SqlConversationStore(database)
+            bookings, outbox = SqlBookingStore(database), SqlOutbox(database)
+            conversations = SqlConversationStore(database)
             pings["database"] = database.ping
         event_log, lanes = await _open_log(settings, stack, database, pings, now_ms=now_ms, new_id=new_id)
-        yield Stores(bookings, conversations, event_log, lanes, checkpointer, pings)
+        yield Stores(bookings, outbox, conversations, event_log, lanes, checkpointer, pings)
 
 
 async def _open_log(
@@ -199,6 +238,8 @@ def open_database(settings: Settings) -> Database:
     Raises:
         Misconfigured: Its driver is not installed.
     """
+    if settings.database_kind == "sqlite":
+        return Database(settings.database_url)
     return Database(
         settings.database_url,
         timeout=settings.store_timeout_seconds + 1,  # whoever waits for it gives up first
@@ -268,6 +309,27 @@ def checkpoint_path(settings: Settings) -> str:
     database = make_url(settings.database_url).database if settings.database_kind == "sqlite" else None
     path = Path(database or "voztaxi.db")
     return str(path.with_name(f"{path.stem}.checkpoints{path.suffix}"))
+
+
+@asynccontextmanager
+async def open_fleet(settings: Settings, *, now_ms: NowMs, new_id: NewId) -> AsyncIterator[tuple[Fleet, Directory]]:
+    """Open the fleet and the directory that the settings name."""
+    if settings.dispatch_secret is None:
+        yield OfflineFleet(), OfflineDirectory()
+        return
+    signer = read_signer(settings.dispatch_secret)
+    async with open_client(signer, now_ms, timeout=settings.dispatch_timeout_seconds) as client:
+        yield (
+            OfflineFleet() if settings.dispatch_url is None else HttpFleet(client, settings.dispatch_url),
+            OfflineDirectory() if settings.fleet_url is None else HttpDirectory(client, settings.fleet_url, new_id),
+        )
+
+
+@asynccontextmanager
+async def open_outbox(settings: Settings) -> AsyncIterator[Outbox]:
+    """Open the outbox alone, beside a server that runs or not: what an operator's command needs."""
+    async with Database(settings.database_url) as database:
+        yield SqlOutbox(database)
 
 
 def create_model(settings: Settings, gazetteer: Gazetteer) -> BaseChatModel:

@@ -13,8 +13,9 @@ from app.api.deps import Services
 from app.bootstrap import Stores, create_model, open_services
 from app.core.clock import NowMs, new_id, now_ms
 from app.core.config import Settings
+from app.engines.fleet.base import Fleet
 from app.models.events import AgentChunk, Record, ThreadEvent, ToolCall, TurnEnd
-from app.stores.base import BookingStore, ConversationStore, EventLog
+from app.stores.base import ConversationStore, EventLog
 from app.stores.memory import MemoryBookingStore, MemoryConversationStore, MemoryEventLog, MemoryLanes
 from app.taxi.places import Gazetteer
 
@@ -31,15 +32,17 @@ def offline_model(settings: Settings | None = None) -> BaseChatModel:
 
 def make_stores(
     *,
-    bookings: BookingStore | None = None,
+    bookings: MemoryBookingStore | None = None,
     conversations: ConversationStore | None = None,
     event_log: EventLog | None = None,
     checkpointer: BaseCheckpointSaver[Any] | None = None,
 ) -> Stores:
     """Return stores in memory, but for those given."""
     conversations = conversations or MemoryConversationStore()
+    bookings = bookings or MemoryBookingStore()
     return Stores(
-        bookings=bookings or MemoryBookingStore(),
+        bookings=bookings,
+        outbox=bookings.outbox,
         conversations=conversations,
         event_log=event_log or MemoryEventLog(new_id=new_id, now_ms=now_ms, max_events=10_000, max_age_ms=3_600_000),
         lanes=MemoryLanes(),
@@ -109,10 +112,16 @@ class Desk:
 
 @asynccontextmanager
 async def open_desk(
-    *, model: BaseChatModel | None = None, stores: Stores | None = None, now_ms: NowMs = now_ms, **settings: Any
+    *,
+    model: BaseChatModel | None = None,
+    stores: Stores | None = None,
+    fleet: Fleet | None = None,
+    now_ms: NowMs = now_ms,
+    **settings: Any,
 ) -> AsyncIterator[Desk]:
     """Open the services over stores, a model and a clock of the test's choice."""
     stores = stores or make_stores()
     chosen = make_settings(**settings)
-    async with open_services(chosen, model=model or offline_model(chosen), stores=stores, now_ms=now_ms) as services:
+    model = model or offline_model(chosen)
+    async with open_services(chosen, model=model, stores=stores, fleet=fleet, now_ms=now_ms) as services:
         yield Desk(services, stores)

@@ -1,5 +1,6 @@
 """Implementations with knobs: they do the real thing until they are told to fail or to hang."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,11 +11,13 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.runnables import RunnableConfig
 
+from app.engines.fleet.base import FleetAnswer, FleetRefused, FleetUnavailable
 from app.engines.llm.function_model import FunctionChatModel
 from app.models.booking import Booking
 from app.models.conversation import Conversation, Message, TurnRecord
+from app.models.delivery import Delivery, DeliveryState
 from app.models.events import ThreadEvent, TurnEnd, TurnStatus
-from app.stores.memory import MemoryBookingStore, MemoryConversationStore, MemoryEventLog
+from app.stores.memory import MemoryBookingStore, MemoryConversationStore, MemoryEventLog, MemoryOutbox
 
 FaultKind = Literal["raise", "hang"]
 
@@ -73,6 +76,65 @@ class FaultyBookings(MemoryBookingStore):
         await self.go_on.wait()
         await self._faults.strike()
         return await super().create(booking)
+
+
+FleetFault = Literal["unavailable", "lost", "refused", "hang"]
+
+
+class FakeFleet:
+    """A fleet that counts, and fails on order: not reached, answer lost, refused, silent."""
+
+    takes_everything = False
+
+    def __init__(self, *faults: FleetFault) -> None:
+        self.faults = list(faults)
+        self.posts: Counter[str] = Counter()
+        self.taxis: dict[str, str] = {}
+        """Booking by key: one taxi each."""
+        self.cancelled: set[str] = set()
+        self.asked = anyio.Event()
+        self.go_on = anyio.Event()
+        """Ends a silence."""
+
+    async def dispatch(self, booking: Booking, *, key: str) -> FleetAnswer:
+        self.posts[key] += 1
+        self.asked.set()
+        fault = self.faults.pop(0) if self.faults else None
+        await anyio.lowlevel.checkpoint()
+        if fault == "hang":
+            await self.go_on.wait()
+        if fault == "refused":
+            raise FleetRefused("answered 422")
+        if fault == "unavailable":
+            raise FleetUnavailable("answered 500")
+        if booking.booking_id in self.cancelled:
+            raise FleetRefused("answered 410")
+        self.taxis[key] = booking.booking_id
+        if fault == "lost":
+            raise FleetUnavailable("no answer in time")
+        return FleetAnswer(eta_minutes=4)
+
+    async def cancel(self, booking: Booking, *, key: str) -> None:
+        self.posts[key] += 1
+        self.cancelled.add(booking.booking_id)
+
+
+class DyingOutbox(MemoryOutbox):
+    """An outbox whose process can die: from then on nothing is settled any more. Settling also fails on order."""
+
+    def __init__(self, faults: Faults) -> None:
+        super().__init__()
+        self._faults = faults
+        self.is_dead = False
+
+    async def settle(
+        self, claimed: Delivery, state: DeliveryState, *, next_attempt_at: int = 0, error: str | None = None
+    ) -> bool:
+        await anyio.lowlevel.checkpoint()
+        if self.is_dead:
+            raise Broken
+        await self._faults.strike()
+        return await super().settle(claimed, state, next_attempt_at=next_attempt_at, error=error)
 
 
 class WatchedLog(MemoryEventLog):

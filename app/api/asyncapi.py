@@ -16,7 +16,7 @@ from app.api import close_codes
 from app.api.close_codes import Close
 from app.api.dialects.native import NativeDialect
 from app.core import errors
-from app.core.errors import AgentError, AppError, BadInput, Conflict, LogTruncated, NotFound
+from app.core.errors import AgentError, AppError, BadInput, BadSignature, Conflict, LogTruncated, NotFound
 from app.models.events import BaseEvent, Event
 from app.models.inputs import ClientInput
 
@@ -64,8 +64,8 @@ connection, `replay` with the last `seq` and `epoch` is answered by `replay_star
 then live.
 """
 
-_ELSEWHERE = (AppError, NotFound, Conflict, LogTruncated)
-"""Errors whose own codes no frame carries: the root, two of HTTP alone, and one that closes the socket."""
+_ELSEWHERE = (AppError, NotFound, Conflict, BadSignature, LogTruncated)
+"""Errors whose own codes no frame carries: the root, three of HTTP alone, and one that closes the socket."""
 _WITHOUT_CLASS: Mapping[type[AppError], Mapping[str, str]] = {
     BadInput: {
         "invalid_json": "The frame is not JSON.",
@@ -99,7 +99,12 @@ _SAMPLES: Mapping[str, Any] = {
     "text": "Necesito un taxi en la calle 72 con 43",
     "agent_chunk.text": "¿En qué barrio ",
     "turn_end.text": "Listo, tu taxi va en camino.",
-    "booking_update.status": "accepted",
+    "booking_update.status": "assigned",
+    "booking_update.driver": "Luis Pérez",
+    "booking_update.plate": "ABC123",
+    "booking_update.eta_minutes": 4,
+    "booking_update.code": None,
+    "booking_update.revision": 2,
     "tool_call_id": "call-1",
     "name": "ValidateAddress",
     "args": {"address": "calle 72 con 43"},

@@ -11,7 +11,9 @@ from fastapi.requests import HTTPConnection
 
 from app.core.clock import NowMs
 from app.core.config import Settings
+from app.core.signatures import Signer
 from app.services.bookings import BookingService
+from app.services.dispatch import DispatchService
 from app.services.health import HealthService
 from app.services.streaming_service import StreamingService
 from app.services.threads import ThreadService
@@ -51,6 +53,9 @@ class Services:
     streaming: StreamingService
     threads: ThreadService
     bookings: BookingService
+    dispatch: DispatchService
+    webhooks: Signer | None
+    """Proves who an event of the fleet comes from; None where none are taken."""
     health: HealthService
     now_ms: NowMs
     connections: Connections = field(default_factory=Connections)

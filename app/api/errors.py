@@ -13,11 +13,13 @@ from app.core.errors import (
     AgentError,
     AppError,
     BadInput,
+    BadSignature,
     Conflict,
     Draining,
     DuplicateMessage,
     ForbiddenThread,
     NotFound,
+    Overloaded,
     RateLimited,
     StoreError,
     TextTooLong,
@@ -29,6 +31,7 @@ log = structlog.stdlib.get_logger("voztaxi.http")
 
 _STATUS: tuple[tuple[type[AppError], int], ...] = (
     (NotFound, 404),
+    (BadSignature, 401),
     (ForbiddenThread, 403),
     (TurnInProgress, 409),
     (Conflict, 409),
@@ -37,12 +40,14 @@ _STATUS: tuple[tuple[type[AppError], int], ...] = (
     (TextTooLong, 413),
     (BadInput, 422),
     (Draining, 503),
+    (Overloaded, 503),
     (StoreError, 503),
     (TurnTimeout, 504),
     (AgentError, 502),
     (AppError, 500),
 )
-_RETRY_AFTER_SECONDS = "5"
+RETRY_AFTER = {"Retry-After": "5"}
+"""Seconds after which a refused client may ask again."""
 
 
 class Problem(BaseModel):
@@ -76,7 +81,7 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(AppError)
     async def on_app_error(_request: Request, error: AppError) -> JSONResponse:
         status = next(status for kind, status in _STATUS if isinstance(error, kind))
-        headers = {"Retry-After": _RETRY_AFTER_SECONDS} if status in (429, 503) else None
+        headers = RETRY_AFTER if status in (429, 503) else None
         return problem(status, error.error_code, error.message, headers)
 
     @app.exception_handler(RequestValidationError)

@@ -63,8 +63,8 @@ class ThreadEvidence:
     bookings: Sequence[Mapping[str, Any]] = ()
     unanswered_calls: Sequence[str] = ()
     """Tool calls without a result in what the agents remember."""
-    taxis_sent: int | None = None
-    """How many the fleet sent for these bookings; None where there is no fleet."""
+    taxis_sent: int = 0
+    """How many the fleet sent for these bookings."""
 
 
 def audit(evidence: ThreadEvidence) -> list[Finding]:
@@ -223,7 +223,7 @@ def _check_bookings(evidence: ThreadEvidence, log: Sequence[Mapping[str, Any]]) 
         wanted = (wish.address, wish.neighborhood, wish.payment_method)
         if got != wanted:
             yield Finding("bookings_wrong", thread_id, f"wanted {wanted}, stored {got}")
-    if evidence.taxis_sent is not None and evidence.taxis_sent != len(bookings):
+    if evidence.taxis_sent != len(bookings):
         count = "dispatches_lost" if evidence.taxis_sent < len(bookings) else "dispatches_doubled"
         yield Finding(count, thread_id, f"{len(bookings)} bookings, {evidence.taxis_sent} taxis")
 

@@ -22,7 +22,7 @@ _AT_ONCE = 8
 _READ_SECONDS = 60.0
 
 
-async def settle(settings: Settings, fleet: Fleet | None, *, timeout: float) -> bool:
+async def settle(settings: Settings, *, timeout: float) -> bool:
     """Wait until no turn is open and nothing is on its way to the fleet; return whether that came to pass."""
     engine = create_async_engine(settings.database_url)
     try:
@@ -31,10 +31,7 @@ async def settle(settings: Settings, fleet: Fleet | None, *, timeout: float) -> 
                 try:
                     async with engine.connect() as connection:
                         waiting = await connection.scalar(text("SELECT count(*) FROM turns WHERE NOT closed"))
-                        if fleet is not None:
-                            waiting += await connection.scalar(
-                                text("SELECT count(*) FROM outbox WHERE state NOT IN ('done', 'parked')")
-                            )
+                        waiting += await connection.scalar(text("SELECT count(*) FROM outbox WHERE state = 'pending'"))
                     if not waiting:
                         return True
                 except (OSError, DBAPIError):  # its connections may just have been cut
@@ -45,9 +42,7 @@ async def settle(settings: Settings, fleet: Fleet | None, *, timeout: float) -> 
         await engine.dispose()
 
 
-async def collect(
-    evidence: Sequence[ThreadEvidence], settings: Settings, urls: Sequence[str], fleet: Fleet | None
-) -> None:
+async def collect(evidence: Sequence[ThreadEvidence], settings: Settings, urls: Sequence[str], fleet: Fleet) -> None:
     """Fill in what the server and its stores have of each thread.
 
     Args:
@@ -78,7 +73,7 @@ async def collect(
                     each.messages = thread["messages"]
                     each.log = await _read_log(http, url, thread_id, thread["last_seq"])
                 each.turns, each.bookings = turns[thread_id], bookings[thread_id]
-                each.taxis_sent = None if taxis is None else sum(taxis[each["booking_id"]] for each in each.bookings)
+                each.taxis_sent = sum(taxis.get(booking["booking_id"], 0) for booking in each.bookings)
                 found = await checkpointer.aget_tuple({"configurable": {"thread_id": thread_id}})
                 each.unanswered_calls = _unanswered(found.checkpoint["channel_values"] if found else {})
 
@@ -133,9 +128,7 @@ async def _stored_bookings(engine: AsyncEngine) -> Mapping[str, list[Mapping[str
     return found
 
 
-async def _taxis(fleet: Fleet | None) -> Mapping[str, int] | None:
-    if fleet is None:
-        return None
+async def _taxis(fleet: Fleet) -> Mapping[str, int]:
     sent: dict[str, int] = defaultdict(int)
     for dispatch in await fleet.dispatches():
         sent[dispatch["booking_id"]] += dispatch["taxis"]

@@ -35,6 +35,7 @@ GlobalFault = Literal[
     "fleet_trouble",  # it is slow, fails, answers twice
 ]
 SERVER_FAULTS: frozenset[GlobalFault] = frozenset({"kill_server", "terminate_server", "freeze_server"})
+POSTGRES_FAULTS: frozenset[GlobalFault] = frozenset({"pause_postgres", "cut_postgres", "restart_postgres"})
 _SECONDS: dict[GlobalFault, tuple[float, float]] = {
     "kill_server": (0.5, 3.0),
     "terminate_server": (0.2, 1.0),

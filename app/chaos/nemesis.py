@@ -44,10 +44,10 @@ class Nemesis:
         cluster: The servers.
         redis: Their Redis.
         postgres: Their PostgreSQL; None where they have another database.
-        fleet: Their fleet; None where they have none.
+        fleet: Their fleet.
     """
 
-    def __init__(self, cluster: Cluster, redis: Redis, postgres: Postgres | None, fleet: Fleet | None) -> None:
+    def __init__(self, cluster: Cluster, redis: Redis, postgres: Postgres | None, fleet: Fleet) -> None:
         self._cluster = cluster
         self._redis = redis
         self._postgres = postgres
@@ -97,8 +97,7 @@ class Nemesis:
                 await to_thread.run_sync(server.wait_until_ready)
             else:
                 await self._start(server)
-        if self._fleet is not None:
-            await self._fleet.calm()
+        await self._fleet.calm()
 
     def _target(self, event: GlobalEvent) -> str:
         if event.kind.endswith("server"):
@@ -146,7 +145,6 @@ class Nemesis:
                 assert self._postgres is not None
                 happened.notes["connections"] = await to_thread.run_sync(_cut_postgres, self._postgres)
             case "fleet_trouble":
-                assert self._fleet is not None
                 async with _finally(self._fleet.calm):
                     happened.notes["knobs"] = await self._fleet.trouble()
                     await anyio.sleep(event.seconds)

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from app.bootstrap import migrate
 from app.chaos.audit import ThreadEvidence, audit
 from app.chaos.evidence import collect, lanes_held, settle
-from app.chaos.faults import GlobalFault, RiderPlan, plan_globals, plan_rider
+from app.chaos.faults import POSTGRES_FAULTS, GlobalFault, RiderPlan, plan_globals, plan_rider
 from app.chaos.fleet import Fleet, fleet_settings, running_fleet
 from app.chaos.links import HttpClients
 from app.chaos.nemesis import Happened, Nemesis
@@ -103,25 +103,20 @@ def run_storm(options: StormOptions, say: Callable[[str], None] = lambda _: None
             if options.database == "postgres":
                 postgres = stack.enter_context(run_postgres())
                 database = stack.enter_context(postgres.new_database())
-            has_fleet = "dispatch_url" in Settings.model_fields
             fleet_port = free_port()
             env = {
                 "DATABASE_URL": database,
                 "REDIS_URL": redis.url,
                 "LLM": "offline",
                 "OFFLINE_WORD_DELAY_MS": str(_WORD_DELAY_MS),
-                **(fleet_settings(fleet_port) if has_fleet else {}),
+                **fleet_settings(fleet_port),
             }
             settings = Settings(_env_file=None, database_url=database, redis_url=SecretStr(redis.url), llm="offline")
             anyio.run(migrate, settings)
             cluster = stack.enter_context(running_cluster(folder, options.servers, env))
-            fleet = None
-            if has_fleet:
-                webhook = f"{cluster.servers[0].url}/api/v1/dispatch/webhook"
-                running = running_fleet(
-                    folder / "fleet", cluster.env, port=fleet_port, webhook=webhook, seed=options.seed
-                )
-                fleet = stack.enter_context(running)
+            webhook = f"{cluster.servers[0].url}/api/v1/dispatch/webhook"
+            running = running_fleet(folder / "fleet", cluster.env, port=fleet_port, webhook=webhook, seed=options.seed)
+            fleet = stack.enter_context(running)
             storm = _Storm(options, outcome, settings, cluster, redis, postgres, fleet, say)
             anyio.run(storm.run, backend_options={"use_uvloop": True})
         outcome.seconds = time.perf_counter() - started
@@ -144,7 +139,7 @@ class _Storm:
         cluster: Cluster,
         redis: Redis,
         postgres: Postgres | None,
-        fleet: Fleet | None,
+        fleet: Fleet,
         say: Callable[[str], None],
     ) -> None:
         self._options = options
@@ -154,12 +149,8 @@ class _Storm:
         self._fleet = fleet
         self._say = say
         self._nemesis = Nemesis(cluster, redis, postgres, fleet)
-        absent: set[GlobalFault] = set()
-        if postgres is None:
-            absent |= {"pause_postgres", "cut_postgres", "restart_postgres"}
-        if fleet is None:
-            absent.add("fleet_trouble")
-        self._plan = plan_globals(options.seed, options.servers, without=frozenset(absent))
+        absent = frozenset[GlobalFault]() if postgres else POSTGRES_FAULTS
+        self._plan = plan_globals(options.seed, options.servers, without=absent)
         self._talked = 0
 
     async def run(self) -> None:
@@ -175,7 +166,7 @@ class _Storm:
                 for number in range(_WARM_RIDERS_PER_SERVER)
             ]
             await self._talk(warm, storm=False)
-            await settle(self._settings, self._fleet, timeout=_SETTLE_SECONDS)
+            await settle(self._settings, timeout=_SETTLE_SECONDS)
             await anyio.sleep(1)
             outcome.baseline = await to_thread.run_sync(self._cluster.usage)
 
@@ -190,7 +181,7 @@ class _Storm:
             outcome.happened = self._nemesis.happened
 
             self._say("the storm is over")
-            if not await settle(self._settings, self._fleet, timeout=_SETTLE_SECONDS):
+            if not await settle(self._settings, timeout=_SETTLE_SECONDS):
                 outcome.findings.append(Finding("turns_unclosed", "", "something was still open after a minute"))
             await self._catch_up(riders)
             outcome.evidence = [ThreadEvidence(each.log, plan_wish(options.seed, each.log.number)) for each in riders]

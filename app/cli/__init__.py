@@ -44,6 +44,9 @@ def serve(
         ws="websockets-sansio",
         ws_max_size=settings.max_frame_bytes,
         ws_per_message_deflate=False,
+        # A peer that is gone is found within both together.
+        ws_ping_interval=15,
+        ws_ping_timeout=15,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=10,
@@ -114,6 +117,65 @@ def migrate() -> None:
 
 
 @cli.command()
+def fleet(
+    port: Annotated[int, typer.Option(help="Port on loopback.")] = 8100,
+    webhook: Annotated[
+        str, typer.Option(help="Where the server takes events of rides.")
+    ] = "http://127.0.0.1:8000/api/v1/dispatch/webhook",
+    fail_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of posts answered with 500.")] = 0,
+    delay: Annotated[float, typer.Option(min=0, help="Seconds before each answer.")] = 0,
+    assign_after: Annotated[float, typer.Option(min=0, help="Seconds until a driver is found.")] = 2,
+    script: Annotated[
+        str, typer.Option(help="What becomes of the first posts of each key: ok, 500, 500-after, timeout, 429, 422.")
+    ] = "",
+    ride: Annotated[str, typer.Option(help="What is told of a ride, in order.")] = "assigned,arrived,completed",
+    twice: Annotated[bool, typer.Option("--twice", help="Tell everything twice.")] = False,
+    shuffle: Annotated[bool, typer.Option("--shuffle", help="Tell it in any order.")] = False,
+    seed: Annotated[int, typer.Option(help="Chooses drivers, and what fails.")] = 0,
+) -> None:
+    """Start a small fleet for development: it takes bookings, sends taxis on paper, and fails on order."""
+    from app.cli.fleet import run_fleet
+    from app.devfleet.fleet import Knobs
+
+    settings = _settings()
+    given = {"fail_rate": fail_rate, "delay": delay, "assign_after": assign_after, "twice": twice, "shuffle": shuffle}
+    try:
+        knobs = Knobs.model_validate({**given, "script": _words(script), "ride": _words(ride)})
+    except ValidationError as error:
+        typer.echo("; ".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors()), err=True)
+        raise typer.Exit(2) from error
+    run_fleet(port=port, webhook_url=webhook, secret=settings.dispatch_secret, knobs=knobs, seed=seed)
+
+
+dispatch_cli = typer.Typer(help="What must still reach the fleet or a thread.", no_args_is_help=True)
+cli.add_typer(dispatch_cli, name="dispatch")
+
+
+@dispatch_cli.command("list")
+def dispatch_list(limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100) -> None:
+    """Print the deliveries that are not made: pending, and parked after too many attempts."""
+    from app.cli.dispatch import show
+
+    show(_kept_settings(), limit)
+
+
+@dispatch_cli.command("retry")
+def dispatch_retry(
+    name: Annotated[str | None, typer.Argument(help="Id of a parked delivery, or of its booking.")] = None,
+    all_parked: Annotated[bool, typer.Option("--all-parked", help="All that are parked.")] = False,
+) -> None:
+    """Try parked deliveries once more; one that fails again is parked again."""
+    from app.cli.dispatch import retry
+
+    if (name is None) != all_parked:
+        typer.echo("Name a delivery or a booking, or give --all-parked.", err=True)
+        raise typer.Exit(2)
+    count = retry(_kept_settings(), name)
+    typer.echo(f"{count} due again")
+    raise typer.Exit(0 if count or all_parked else 1)
+
+
+@cli.command()
 def config() -> None:
     """Print the settings in force. Secrets are masked."""
     typer.echo(json.dumps(_settings().model_dump(mode="json"), ensure_ascii=False, indent=2))
@@ -156,11 +218,24 @@ def _operator_errors() -> Iterator[None]:
     try:
         yield
     except Misconfigured as error:
-        typer.echo(error.message, err=True)
+        typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     except StoreError as error:
         typer.echo(f"The database cannot be used: {error.__cause__}", err=True)
         raise typer.Exit(1) from error
+
+
+def _kept_settings() -> Settings:
+    """Return the settings, of a server whose deliveries another process can see."""
+    settings = _settings()
+    if settings.in_memory:
+        typer.echo("DATABASE_URL is memory://: deliveries are in the server's process alone.", err=True)
+        raise typer.Exit(2)
+    return settings
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _model(settings: Settings) -> str:

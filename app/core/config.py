@@ -2,11 +2,14 @@
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_serializer, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
+
+from app.core.signatures import read_signer
 
 MEMORY_URL = "memory://"
 """A ``DATABASE_URL`` that keeps everything in this process and nothing after it."""
@@ -53,12 +56,29 @@ class Settings(BaseSettings):
     support_phone: str | None = None
     """What a rider who wants a person is told to call."""
 
+    dispatch_url: str | None = None
+    """Where bookings are posted to the fleet; empty keeps them here, accepted at once."""
+    dispatch_secret: SecretStr | None = None
+    """Keys of the signatures, ours and the fleet's: ``whsec_`` and Base64 each; the first signs, all are taken."""
+    dispatch_timeout_seconds: float = Field(default=5, gt=0, le=60)
+    """Longest that one request to the fleet may take."""
+    dispatch_wait_seconds: float = Field(default=4, ge=0, le=8)
+    """How long a turn waits for the fleet's answer; what comes later is told by a ``booking_update``."""
+    dispatch_max_attempts: int = Field(default=8, gt=0)
+    """A delivery that failed so often is parked; see ``voztaxi dispatch``."""
+    fleet_url: str | None = None
+    """Where riders and coordinates are looked up; empty is nowhere."""
+
     max_text_chars: int = Field(default=4000, gt=0)
     """Longest text of a message, in characters."""
     max_frame_bytes: int = Field(default=1_048_576, gt=0)
     """Largest WebSocket frame, in bytes; a larger one closes the socket with 1009."""
     max_queued_turns: int = Field(default=8, gt=0)
     """Inputs that may wait on one thread."""
+    max_connections: int = Field(default=5000, gt=0)
+    """WebSockets of this process; one more is refused with 503."""
+    max_active_turns: int = Field(default=500, gt=0)
+    """Turns that may run at once in this process; one more is refused with 503, a WebSocket closed with 1013."""
     max_threads_per_connection: int = Field(default=32, gt=0)
     """Threads that one WebSocket may listen to at once."""
 
@@ -114,6 +134,11 @@ class Settings(BaseSettings):
         """Refuse at the start what could only fail later."""
         if self.llm == "openai" and self.openai_api_key is None and self.openai_base_url is None:
             raise ValueError("LLM=openai needs OPENAI_API_KEY, or OPENAI_BASE_URL for a server without keys")
+        for name in ("dispatch_url", "fleet_url"):
+            if (address := getattr(self, name)) is not None:
+                self._check_fleet(name.upper(), address)
+        if self.dispatch_secret is not None:
+            read_signer(self.dispatch_secret)
         try:
             url = make_url(self.database_url)
         except ArgumentError as error:
@@ -130,6 +155,17 @@ class Settings(BaseSettings):
         if self.checkpointer_type == "redis" and self.redis_url is None:
             raise ValueError("CHECKPOINTER_TYPE=redis needs REDIS_URL")
         return self
+
+    def _check_fleet(self, name: str, address: str) -> None:
+        try:
+            parts = urlsplit(address)
+            is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query
+        except ValueError:
+            is_good = False
+        if not is_good:
+            raise ValueError(f"{name} must be an http:// or https:// address without a query")
+        if self.dispatch_secret is None:
+            raise ValueError(f"{name} needs DISPATCH_SECRET, with which messages are signed")
 
     @property
     def in_memory(self) -> bool:

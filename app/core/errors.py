@@ -9,6 +9,7 @@
       |     +-- DuplicateMessage
       |     +-- NotFound
       |     +-- Conflict
+    |     +-- BadSignature
       +-- AgentError          the chat model or the graph
       |     +-- ModelError         the model server refused or broke off
       |     +-- ModelIncomplete    the stream ended without its own end
@@ -17,8 +18,10 @@
       |     +-- LaneLost           another process has the turns of the thread
       +-- TurnTimeout         a turn took longer than it may
       +-- Draining            the server is shutting down
+      +-- Overloaded          the server has as much as it may take
       +-- LogTruncated        a reader fell behind what the log keeps
-      +-- Misconfigured       an operator has to install or to run something first
+
+    Misconfigured             for the operator alone: something must be installed or run first
 
 ``code`` is stable and goes to clients; ``message`` is for people. Neither ever holds a secret.
 """
@@ -103,6 +106,13 @@ class Conflict(BadInput):
     default = "Ya no es posible."
 
 
+class BadSignature(BadInput):
+    """A message between servers does not prove who sends it, and when."""
+
+    code = "bad_signature"
+    default = "La firma no es válida."
+
+
 class AgentError(AppError):
     """The chat model or the graph failed."""
 
@@ -163,6 +173,14 @@ class Draining(AppError):
     default = "El servidor se está reiniciando."
 
 
+class Overloaded(AppError):
+    """The server has as much as it may take; another one, or a later try, will do."""
+
+    code = "overloaded"
+    retryable = True
+    default = "Hay demasiadas conversaciones en este momento. Intenta de nuevo en unos segundos."
+
+
 class LogTruncated(AppError):
     """A reader is further back than the event log keeps."""
 
@@ -171,11 +189,8 @@ class LogTruncated(AppError):
     default = "El registro ya no llega tan atrás."
 
 
-class Misconfigured(AppError):
+class Misconfigured(Exception):
     """The server cannot start as it is installed; the message tells its operator what to run."""
-
-    code = "misconfigured"
-    default = "El servidor está mal configurado."
 
 
 def as_app_error(error: BaseException) -> AppError:

@@ -24,6 +24,12 @@ def _mask_personal(_logger: Any, _method: str, entry: MutableMapping[str, Any]) 
     return entry
 
 
+def bound_ids() -> dict[str, str]:
+    """Return the ids that are bound to this turn or request, for work that goes on without it."""
+    bound = structlog.contextvars.get_contextvars()
+    return {name: str(bound[name]) for name in ("request_id", "thread_id", "turn_id") if name in bound}
+
+
 def configure_logging(*, level: str, style: str, file: Path | None, personal: bool) -> None:
     """Set up logging for the process; the standard library's loggers go the same way.
 

@@ -1,4 +1,4 @@
-"""A booking: what a taxi is sent on."""
+"""A booking: what a taxi is sent on, and how far the ride has come. Pure."""
 
 from typing import Literal
 
@@ -6,9 +6,20 @@ from pydantic import BaseModel, ConfigDict, Field
 
 PaymentMethod = Literal["efectivo", "nequi", "daviplata", "tarjeta"]
 BookingStatus = Literal["accepted", "assigned", "arrived", "completed", "cancelled"]
+BookingCode = Literal["dispatch_delayed", "dispatch_refused"]
+"""What else is to be said of a status: the fleet has not answered for long; it will not send a taxi."""
 
 OPEN_STATUSES: frozenset[BookingStatus] = frozenset({"accepted", "assigned", "arrived"})
 """A booking in one of these can still be cancelled."""
+
+FOLLOWS: dict[BookingStatus, frozenset[BookingStatus]] = {
+    "accepted": frozenset({"assigned", "arrived", "completed", "cancelled"}),
+    "assigned": frozenset({"assigned", "arrived", "completed", "cancelled"}),
+    "arrived": frozenset({"completed", "cancelled"}),
+    "completed": frozenset(),
+    "cancelled": frozenset(),
+}
+"""Which status may come after which. A fleet may leave one out, or name another driver; nothing goes back."""
 
 
 class Place(BaseModel):
@@ -50,5 +61,17 @@ class Booking(BaseModel):
     """When the rider wants to be picked up, as said; None is now."""
     client_id: str | None = None
     user_id: str | None = None
+    driver: str | None = None
+    """Who comes, as the fleet says."""
+    plate: str | None = None
+    """The taxi's plate, as the fleet says."""
+    eta_minutes: int | None = None
+    """How long the taxi takes, as the fleet last said."""
+    code: BookingCode | None = None
+    """Why the booking stands as it does, where that is out of the ordinary."""
+    revision: int = 1
+    """Counts the changes that the rider is told of."""
+    told_at: int = Field(default=0, exclude=True)
+    """When the fleet says that its newest word was true; milliseconds since the epoch."""
     request_key: str = Field(exclude=True)
     """What makes a repeated dispatch the same dispatch."""

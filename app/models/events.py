@@ -145,11 +145,18 @@ class TurnEnd(TurnEvent):
 
 
 class BookingUpdate(ThreadEvent):
-    """A booking changed its status. May come outside a turn."""
+    """A booking changed. May come outside a turn."""
 
     type: Literal["booking_update"] = "booking_update"
     booking_id: str
     status: str
+    driver: str | None = None
+    plate: str | None = None
+    eta_minutes: int | None = None
+    code: str | None = None
+    """Why, where the status alone does not say it: ``dispatch_delayed``, ``dispatch_refused``."""
+    revision: int | None = None
+    """Grows with each change of the booking: one that is not larger than the last one seen says nothing new."""
 
 
 class ReplayStart(ThreadEvent):

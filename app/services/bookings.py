@@ -1,20 +1,27 @@
 """Bookings as clients see them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from app.core.clock import NowMs
 from app.core.errors import Conflict, NotFound
-from app.models.booking import OPEN_STATUSES, Booking
-from app.models.events import BookingUpdate
-from app.stores.base import BookingStore, EventLog
+from app.models.booking import Booking
+from app.models.delivery import cancelled_by_rider
+from app.stores.base import BookingStore
 
 
 class BookingService:
-    """Reads and cancels bookings, and tells the thread of each change."""
+    """Reads and cancels bookings.
 
-    def __init__(self, *, bookings: BookingStore, event_log: EventLog, now_ms: NowMs) -> None:
+    Args:
+        bookings: Where they are.
+        ring: Says that there is something to deliver: the fleet and the thread are told of each change.
+        now_ms: The clock.
+    """
+
+    def __init__(self, *, bookings: BookingStore, ring: Callable[[], None], now_ms: NowMs) -> None:
         self._bookings = bookings
-        self._log = event_log
+        self._ring = ring
         self._now_ms = now_ms
 
     async def get(self, booking_id: str) -> Booking:
@@ -39,14 +46,11 @@ class BookingService:
             NotFound: There is none.
             Conflict: The ride is over.
         """
-        changed = await self._bookings.change_status(booking_id, "cancelled", allowed_from=OPEN_STATUSES)
+        changed = await self._bookings.revise(booking_id, partial(cancelled_by_rider, now=self._now_ms()))
+        self._ring()
         if changed is None:
             booking = await self.get(booking_id)
             if booking.status == "cancelled":
                 return booking
             raise Conflict("El servicio ya terminó y no se puede cancelar.")
-        update = BookingUpdate(
-            ts=self._now_ms(), thread_id=changed.thread_id, booking_id=booking_id, status=changed.status
-        )
-        await self._log.append(changed.thread_id, [update])
         return changed

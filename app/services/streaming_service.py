@@ -16,7 +16,16 @@ import structlog
 from anyio.abc import TaskGroup
 
 from app.core.clock import NewId, NowMs, stable_id
-from app.core.errors import BadInput, Draining, DuplicateMessage, RateLimited, StoreError, TextTooLong, TurnInProgress
+from app.core.errors import (
+    BadInput,
+    Draining,
+    DuplicateMessage,
+    Overloaded,
+    RateLimited,
+    StoreError,
+    TextTooLong,
+    TurnInProgress,
+)
 from app.models.conversation import TurnInput
 from app.models.inputs import MultitaskStrategy
 from app.services.threads import ThreadService
@@ -92,6 +101,8 @@ class ServiceLimits:
 
     max_text_chars: int
     max_queued_turns: int
+    max_active_turns: int
+    """Over all threads; one runs on each."""
     grace_seconds: float
     """How long a turn runs on without a listener."""
     wait_seconds: float
@@ -122,6 +133,7 @@ class StreamingService:
         self._new_id = new_id
         self._limits = limits
         self._lanes: dict[str, _Lane] = {}
+        self._at_work = 0
         self._tasks: TaskGroup = anyio.create_task_group()
         self._idle_bell = anyio.Event()
         self._stopping = False
@@ -183,6 +195,7 @@ class StreamingService:
         Raises:
             BadInput: Empty or over-long text, a thread of somebody else, a turn in progress, a message
                 that was taken before.
+            Overloaded: Too many turns run.
             Draining: The server is shutting down.
         """
         if self.draining:
@@ -201,6 +214,9 @@ class StreamingService:
         lane = self._lanes.setdefault(thread_id, _Lane())
         if lane.has(turn_id):
             raise DuplicateMessage(turn_id)
+        if not lane.at_work and self._at_work >= self._limits.max_active_turns:
+            self._drop_if_unused(thread_id, lane)
+            raise Overloaded
         if strategy == "reject" and (lane.live is not None or lane.waiting):
             raise TurnInProgress
         if len(lane.waiting) >= self._limits.max_queued_turns:
@@ -220,6 +236,7 @@ class StreamingService:
         lane.waiting.append(_Live(said, self._runner.gate(), urge, may_be_known=message_id is not None))
         if not lane.at_work:
             lane.at_work = True
+            self._at_work += 1
             self._tasks.start_soon(self._work, thread_id, lane)
         return said.turn_id
 
@@ -322,6 +339,7 @@ class StreamingService:
             lane.waiting.clear()
             lane.live = None
             lane.at_work = False
+            self._at_work -= 1
             self._drop_if_unused(thread_id, lane)
             bell, self._idle_bell = self._idle_bell, anyio.Event()
             bell.set()

@@ -3,20 +3,24 @@
 Every method may raise ``StoreError``; a caller that cannot wait for ever sets its own deadline.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol
 
-from app.models.booking import Booking, BookingStatus
+from app.models.booking import Booking
 from app.models.conversation import Conversation, Message, TurnRecord
+from app.models.delivery import Delivery, DeliveryKind, DeliveryState, Revision
 from app.models.events import Position, Record, ThreadEvent, TurnStatus
+
+Change = Callable[[Booking], Revision | None]
+"""Makes what becomes of a booking, or None to leave it. Pure."""
 
 
 class BookingStore(Protocol):
     """Bookings, by their id and by the request that made them."""
 
     async def create(self, booking: Booking) -> Booking:
-        """Store a booking once per ``request_key``.
+        """Store a booking once per ``request_key``, and with a new one the delivery that sends its taxi.
 
         Returns:
             The booking of that key: the given one, or the one stored before.
@@ -31,14 +35,73 @@ class BookingStore(Protocol):
         """Return the bookings of a thread, oldest first."""
         ...
 
-    async def change_status(
-        self, booking_id: str, status: BookingStatus, *, allowed_from: frozenset[BookingStatus]
+    async def revise(
+        self, booking_id: str, change: Change, *, event_id: str | None = None, at: int = 0
     ) -> Booking | None:
-        """Set the status if the present one is in ``allowed_from``, as one step.
+        """Change a booking and store what must be delivered because of it, as one step.
+
+        Args:
+            booking_id: Which one.
+            change: Makes the changed booking of the present one. It may be called again with a newer one.
+            event_id: The event that makes the change; what an event did is not done twice.
+            at: When the event came; milliseconds since the epoch.
 
         Returns:
-            The changed booking; None where there is no such booking or its status does not allow it.
+            The changed booking; None where there is no such booking, ``change`` leaves it, or the event
+            was known.
         """
+        ...
+
+
+class Outbox(Protocol):
+    """Deliveries that bookings entail, until they are made. Filled by ``BookingStore``."""
+
+    async def claim(
+        self, owner: str, *, kinds: frozenset[DeliveryKind], now: int, lease_until: int, limit: int
+    ) -> Sequence[Delivery]:
+        """Take deliveries that are due, oldest first, so that nobody else has them until ``lease_until``.
+
+        Of a lane only the oldest pending one is given. What was claimed before and not settled is due
+        again once its lease has run out. Each claim counts as an attempt.
+        """
+        ...
+
+    async def settle(
+        self, claimed: Delivery, state: DeliveryState, *, next_attempt_at: int = 0, error: str | None = None
+    ) -> bool:
+        """Store what came of a claimed delivery; ``pending`` is for later. Ends the lease.
+
+        Returns:
+            Whether it was still claimed so; if not, nothing was changed.
+        """
+        ...
+
+    async def get(self, delivery_id: str) -> Delivery | None:
+        """Return a delivery, or None."""
+        ...
+
+    async def list(self, *states: DeliveryState, limit: int = 100) -> Sequence[Delivery]:
+        """Return deliveries in one of ``states``, oldest first."""
+        ...
+
+    async def counts(self) -> Mapping[DeliveryState, int]:
+        """Return how many deliveries are pending and how many are parked."""
+        ...
+
+    async def retry(self, name: str | None, *, now: int) -> int:
+        """Make parked deliveries due again.
+
+        Args:
+            name: The id of one, or of the booking that it is about; None is all.
+            now: Milliseconds since the epoch.
+
+        Returns:
+            How many there were.
+        """
+        ...
+
+    async def prune(self, *, before: int) -> None:
+        """Forget deliveries that were made, and ids of events, from before a time in milliseconds."""
         ...
 
 

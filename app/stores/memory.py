@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -10,22 +10,114 @@ import anyio
 
 from app.core.clock import NewId, NowMs
 from app.core.errors import LogTruncated
-from app.models.booking import Booking, BookingStatus
+from app.core.logging import bound_ids
+from app.models.booking import Booking
 from app.models.conversation import Conversation, Message, TurnRecord
+from app.models.delivery import Delivery, DeliveryKind, DeliveryState, dispatch_of
 from app.models.events import Position, Record, ThreadEvent, TurnStatus
-from app.stores.base import Command
+from app.stores.base import Change, Command
+
+
+class MemoryOutbox:
+    """Deliveries in a dict."""
+
+    def __init__(self) -> None:
+        self._deliveries: dict[str, Delivery] = {}
+        self._events: dict[str, int] = {}
+
+    def add(self, deliveries: Sequence[Delivery]) -> None:
+        """Take deliveries; what is here already stays as it is."""
+        trace = bound_ids()
+        for delivery in deliveries:
+            self._deliveries.setdefault(delivery.delivery_id, delivery.model_copy(update={"trace": trace}))
+
+    def is_new(self, event_id: str, at: int) -> bool:
+        """Note an event and return whether it was not known."""
+        is_new = event_id not in self._events
+        self._events.setdefault(event_id, at)
+        return is_new
+
+    async def claim(
+        self, owner: str, *, kinds: frozenset[DeliveryKind], now: int, lease_until: int, limit: int
+    ) -> Sequence[Delivery]:
+        """See ``Outbox``."""
+        lease = {"lease_owner": owner, "lease_until": lease_until}
+        claimed: list[Delivery] = []
+        lanes: set[str] = set()
+        for delivery in list(self._deliveries.values()):
+            if delivery.state != "pending" or delivery.lane in lanes or len(claimed) >= limit:
+                continue
+            lanes.add(delivery.lane)
+            if delivery.kind in kinds and delivery.next_attempt_at <= now and delivery.lease_until <= now:
+                taken = delivery.model_copy(update={**lease, "attempts": delivery.attempts + 1})
+                self._deliveries[delivery.delivery_id] = taken
+                claimed.append(taken)
+        return claimed
+
+    async def settle(
+        self, claimed: Delivery, state: DeliveryState, *, next_attempt_at: int = 0, error: str | None = None
+    ) -> bool:
+        """See ``Outbox``."""
+        if self._deliveries.get(claimed.delivery_id) != claimed:
+            return False
+        fields = {"state": state, "next_attempt_at": next_attempt_at, "last_error": error}
+        self._deliveries[claimed.delivery_id] = claimed.model_copy(
+            update={**fields, "lease_owner": None, "lease_until": 0}
+        )
+        return True
+
+    async def get(self, delivery_id: str) -> Delivery | None:
+        """See ``Outbox``."""
+        return self._deliveries.get(delivery_id)
+
+    async def list(self, *states: DeliveryState, limit: int = 100) -> Sequence[Delivery]:
+        """See ``Outbox``."""
+        return [each for each in self._deliveries.values() if each.state in states][:limit]
+
+    async def counts(self) -> Mapping[DeliveryState, int]:
+        """See ``Outbox``."""
+        found = Counter(delivery.state for delivery in self._deliveries.values())
+        return {"pending": found["pending"], "parked": found["parked"]}
+
+    async def retry(self, name: str | None, *, now: int) -> int:
+        """See ``Outbox``."""
+        parked = [
+            delivery
+            for delivery in self._deliveries.values()
+            if delivery.state == "parked" and name in (None, delivery.delivery_id, delivery.booking_id)
+        ]
+        for delivery in parked:
+            self._deliveries[delivery.delivery_id] = delivery.model_copy(
+                update={"state": "pending", "next_attempt_at": now}
+            )
+        return len(parked)
+
+    async def prune(self, *, before: int) -> None:
+        """See ``Outbox``."""
+        kept = ("pending", "parked")
+        self._deliveries = {
+            key: each for key, each in self._deliveries.items() if each.state in kept or each.created_at >= before
+        }
+        self._events = {key: at for key, at in self._events.items() if at >= before}
 
 
 class MemoryBookingStore:
-    """Bookings in a dict."""
+    """Bookings in a dict.
 
-    def __init__(self) -> None:
+    Args:
+        outbox: Where their deliveries go; one of its own where none is given.
+    """
+
+    def __init__(self, outbox: MemoryOutbox | None = None) -> None:
+        self.outbox = outbox or MemoryOutbox()
         self._bookings: dict[str, Booking] = {}
         self._by_request: dict[str, str] = {}
 
     async def create(self, booking: Booking) -> Booking:
         """See ``BookingStore``."""
         booking_id = self._by_request.setdefault(booking.request_key, booking.booking_id)
+        if booking_id not in self._bookings:
+            self.outbox.add([dispatch_of(booking)])
         return self._bookings.setdefault(booking_id, booking)
 
     async def get(self, booking_id: str) -> Booking | None:
@@ -36,16 +128,19 @@ class MemoryBookingStore:
         """See ``BookingStore``."""
         return [booking for booking in self._bookings.values() if booking.thread_id == thread_id]
 
-    async def change_status(
-        self, booking_id: str, status: BookingStatus, *, allowed_from: frozenset[BookingStatus]
+    async def revise(
+        self, booking_id: str, change: Change, *, event_id: str | None = None, at: int = 0
     ) -> Booking | None:
         """See ``BookingStore``."""
-        booking = self._bookings.get(booking_id)
-        if booking is None or booking.status not in allowed_from:
+        if event_id is not None and not self.outbox.is_new(event_id, at):
             return None
-        changed = booking.model_copy(update={"status": status})
-        self._bookings[booking_id] = changed
-        return changed
+        booking = self._bookings.get(booking_id)
+        revision = None if booking is None else change(booking)
+        if revision is None:
+            return None
+        self._bookings[booking_id] = revision.booking
+        self.outbox.add(revision.deliveries)
+        return revision.booking
 
 
 class MemoryConversationStore:

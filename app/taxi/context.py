@@ -3,15 +3,18 @@
 from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
+
+import anyio
 
 from app.core.clock import NewId, NowMs
+from app.engines.fleet.base import Directory
+from app.models.booking import Booking
 from app.models.conversation import TurnInput
 from app.models.events import (
     AgentChunk,
     AgentEnd,
     AgentName,
-    BookingUpdate,
     EventSource,
     ThreadEvent,
     ToolCall,
@@ -24,11 +27,25 @@ from app.taxi.places import Gazetteer
 Emit = Callable[[ThreadEvent], Awaitable[None]]
 
 
+class Dispatcher(Protocol):
+    """Who sees to it that the fleet hears of bookings; the books say what there is to tell."""
+
+    def ring(self) -> None:
+        """Say that a booking was changed."""
+        ...
+
+    async def answer(self, booking: Booking) -> Booking | None:
+        """Wait a little for the fleet to answer a new booking; None where it has not yet."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class TaxiDesk:
     """What all turns share: the books, the map, the tariff."""
 
     bookings: BookingStore
+    dispatcher: Dispatcher
+    directory: Directory
     gazetteer: Gazetteer
     tariff: Tariff
     holidays: Container[date]
@@ -54,6 +71,8 @@ class Context:
     steps: int = 0
     has_spoken: bool = False
     call_ids: set[str] = field(default_factory=set)
+    hurried: anyio.Event = field(default_factory=anyio.Event)
+    """Set when the turn is being cut off: what must be finished is, what can wait is not waited for."""
 
     def cut_off(self) -> dict[str, Any]:
         """Return the state that puts the memory right after a turn that was cut off.
@@ -78,9 +97,3 @@ class Context:
     async def end(self, agent: AgentName) -> None:
         """Tell that an agent has finished."""
         await self.emit(self.source.make(AgentEnd, agent=agent))
-
-    async def update_booking(self, booking_id: str, status: str) -> None:
-        """Tell that a booking changed."""
-        await self.emit(
-            BookingUpdate(ts=self.desk.now_ms(), thread_id=self.said.thread_id, booking_id=booking_id, status=status)
-        )

@@ -194,7 +194,9 @@ async def _use(agent: Agent, name: str, args: dict[str, Any] | None, call_id: st
         return outcome
 
     log.debug("tool", stage=agent.name, tool=name)
-    return await (uninterruptible(run_and_tell()) if kind.commits else run_and_tell())
+    if not kind.commits:
+        return await run_and_tell()
+    return await uninterruptible(run_and_tell(), on_cancel=session.context.hurried.set)
 
 
 async def _stream(

@@ -31,6 +31,7 @@ def listen(history_messages: int) -> Callable[..., Any]:
     async def take_words(state: TaxiState, runtime: Runtime[Context]) -> Command[str]:
         context = runtime.context
         before, booking = await _as_the_books_say(state, context)
+        before = await _who_speaks(before, state, context)
         draft = note(before, last_words(state["messages"]), context.desk.gazetteer, local_time(context.desk.now_ms()))
         if draft.request_id is None:
             draft = draft.model_copy(update={"request_id": context.desk.new_id()})
@@ -64,6 +65,15 @@ async def _as_the_books_say(state: TaxiState, context: Context) -> tuple[Draft, 
     if any(booking.request_key == key for booking in stored):
         draft = draft.renewed()
     return draft, remembered(stored[-1]) if stored else None
+
+
+async def _who_speaks(draft: Draft, state: TaxiState, context: Context) -> Draft:
+    """Return the draft with the rider's name, where the fleet knows who begins to speak here."""
+    client_id = context.said.client_id
+    if client_id is None or draft.passenger_name is not None or len(state["messages"]) > 1:
+        return draft
+    customer = await context.desk.directory.find_customer(client_id)
+    return draft if customer is None else draft.model_copy(update={"passenger_name": customer.name})
 
 
 def note(draft: Draft, heard: str, gazetteer: Gazetteer, now: datetime) -> Draft:

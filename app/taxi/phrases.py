@@ -1,5 +1,6 @@
-"""What the offline model says, in Spanish and English. Imports nothing."""
+"""What the offline model says, in Spanish and English. Imports nothing of ours."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 Language = Literal["es", "en"]
@@ -80,6 +81,22 @@ _PHRASES: dict[str, tuple[str, str]] = {
         "¡Listo! Tu taxi va en camino a {place}. Tu número de servicio es {number}. ¡Buen viaje!",
         "Done! Your taxi is on its way to {place}. Your service number is {number}. Have a good trip!",
     ),
+    "dispatched_eta": (
+        "¡Listo! Tu taxi va en camino a {place} y llega en unos {eta} minutos. "
+        "Tu número de servicio es {number}. ¡Buen viaje!",
+        "Done! Your taxi is on its way to {place} and takes about {eta} minutes. "
+        "Your service number is {number}. Have a good trip!",
+    ),
+    "arranging": (
+        "Listo, ya estoy consiguiendo tu taxi para {place}. Tu número de servicio es {number}; "
+        "te aviso apenas lo tenga.",
+        "All right, I am arranging your taxi to {place}. Your service number is {number}; "
+        "I'll let you know as soon as I have it.",
+    ),
+    "dispatch_refused": (
+        "La central no pudo tomar el servicio. ¿Quieres que lo intente otra vez?",
+        "The fleet could not take your ride. Shall I try again?",
+    ),
     "dispatch_failed": (
         "No pude pedir el taxi en este momento. ¿Quieres que lo intente otra vez?",
         "I could not book the taxi just now. Shall I try again?",
@@ -120,6 +137,12 @@ _STATES: dict[str, tuple[str, str]] = {
     "cancelled": ("cancelado", "cancelled"),
 }
 
+_COMING: dict[str, tuple[str, str]] = {
+    "driver": ("{driver}", "{driver}"),
+    "plate": ("placa {plate}", "plate {plate}"),
+    "eta_minutes": ("a unos {eta_minutes} minutos", "about {eta_minutes} minutes away"),
+}
+
 _PAYMENTS: dict[str, tuple[str, str]] = {
     "efectivo": ("efectivo", "cash"),
     "nequi": ("Nequi", "Nequi"),
@@ -136,6 +159,14 @@ def phrase(name: str, language: Language, **parts: str) -> str:
 def state_name(status: str, language: Language) -> str:
     """Return a booking's status as it is said."""
     return _STATES.get(status, (status, status))[language == "en"]
+
+
+def who_comes(ride: Mapping[str, object], language: Language) -> str:
+    """Return who is on the way, with which taxi and how far: what of it is known, of a ride that has not begun."""
+    if ride.get("status") not in ("accepted", "assigned"):
+        return ""
+    said = (pair[language == "en"].format(**ride) for name, pair in _COMING.items() if ride.get(name) is not None)
+    return ", ".join(said)
 
 
 def payment_name(method: str, language: Language) -> str:

@@ -14,7 +14,7 @@ from app.models.booking import Place
 from app.taxi.chatter import is_chatter
 from app.taxi.half_of_day import choices, is_open
 from app.taxi.intents import Intent, corrects, is_no, is_yes
-from app.taxi.phrases import payment_name, phrase, state_name
+from app.taxi.phrases import payment_name, phrase, state_name, who_comes
 from app.taxi.places import Gazetteer
 from app.taxi.scene import Answer, Scene
 from app.taxi.summary import describe_place
@@ -252,9 +252,9 @@ def _after_service_tools(scene: Scene, pending: tuple[str, str] | None = None) -
     if isinstance(status := scene.outcome("BookingStatus"), dict):
         if status["status"] == "failed":
             return _then_ask(scene, phrase("no_booking", scene.language), pending)
-        return scene.say(
-            "status", number=_short(status["booking_id"]), state=state_name(status["status"], scene.language)
-        )
+        state = state_name(status["status"], scene.language)
+        coming = who_comes(status, scene.language)
+        return scene.say("status", number=_short(status["booking_id"]), state=f"{state}{coming and ': '}{coming}")
     if isinstance(cancelled := scene.outcome("CancelBooking"), dict):
         match cancelled.get("status"), cancelled.get("code"):
             case "discarded", _:
@@ -387,12 +387,16 @@ def _observation(scene: Scene, *, answered: bool) -> str:
 
 def _after_dispatch(scene: Scene, dispatched: dict[str, Any]) -> Answer:
     if booking_id := dispatched.get("booking_id"):
-        return scene.say("dispatched", number=_short(str(booking_id)), place=_booked_place(scene))
+        eta = dispatched.get("eta_minutes")
+        name = "arranging" if dispatched.get("pending") else "dispatched" if eta is None else "dispatched_eta"
+        return scene.say(name, number=_short(str(booking_id)), place=_booked_place(scene), eta=str(eta))
     match dispatched.get("code"):
         case "not_confirmed":
             return scene.say("summary", asked="confirm", summary=scene.summary)
         case "incomplete" | "outside_coverage":
             return scene.call("BacktrackToNavegante")
+        case "dispatch_refused":
+            return scene.say("dispatch_refused", asked="confirm")
     return scene.say("dispatch_failed", asked="confirm")
 
 

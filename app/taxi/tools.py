@@ -7,12 +7,15 @@ arguments, and ``run`` does the work on a ``Session``.
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, Field
 
 from app.core.deadlines import store_deadline
-from app.models.booking import OPEN_STATUSES, Booking, Place
+from app.core.tasks import unless
+from app.models.booking import Booking, Place
+from app.models.delivery import cancelled_by_rider
 from app.models.events import AgentName
 from app.taxi.context import Context
 from app.taxi.draft import Draft
@@ -32,6 +35,8 @@ _FOUND = ("address", "corner", "place")
 """Readings that say where."""
 _AIRPORT = re.compile(r"(?:(?:el|al|the) )?(?:aeropuerto|airport)\b")
 _TERMINAL = re.compile(r"(?:(?:la|el|al|the) )?(?:terminal|bus terminal)\b")
+_FLEET_SAYS = ("driver", "plate", "eta_minutes", "code")
+"""Fields of a booking that the fleet fills."""
 _ASK_ADDRESS = "¿Cuál es la dirección exacta donde te recogemos?"
 
 
@@ -253,13 +258,15 @@ class DispatchToBackend(TaxiTool):
             return failed("outside_coverage", "La dirección está fuera de la zona de servicio.")
         if session.get("summarised") != draft.fingerprint() or not is_yes(session.heard):
             return failed("not_confirmed", "El pasajero todavía no ha confirmado el resumen.")
-        said = session.context.said
+        said, desk = session.context.said, session.desk
+        where = await desk.directory.geocode(draft.pickup)
+        pickup = draft.pickup if where is None else draft.pickup.model_copy(update=where.model_dump())
         booking = Booking(
-            booking_id=session.desk.new_id(),
+            booking_id=desk.new_id(),
             thread_id=said.thread_id,
             status="accepted",
-            created_at=session.desk.now_ms(),
-            pickup=draft.pickup,
+            created_at=desk.now_ms(),
+            pickup=pickup,
             destination=draft.destination,
             payment_method=draft.payment_method,
             observation=draft.observation,
@@ -271,11 +278,21 @@ class DispatchToBackend(TaxiTool):
             user_id=said.user_id,
             request_key=request_key(said.thread_id, draft),
         )
-        stored = await _within_deadline(session, session.desk.bookings.create(booking))
+        stored = await _within_deadline(session, desk.bookings.create(booking))
         session.set("booking", remembered(stored))
         session.set("summarised", None)
         session.draft = draft.renewed()
-        return {"booking_id": stored.booking_id, "status": "accepted", "eta_minutes": None}
+        answered = await unless(session.context.hurried, desk.dispatcher.answer(stored))
+        if answered is None:
+            # The outbox has it: whatever comes of it is told by a booking_update.
+            return {"booking_id": stored.booking_id, "status": "accepted", "eta_minutes": None, "pending": True}
+        session.set("booking", remembered(answered))
+        if answered.status == "cancelled":
+            # That request is over. The rider may ask again for the same, as a new one.
+            session.draft = draft.model_copy(update={"request_id": desk.new_id()})
+            session.set("summarised", draft.fingerprint())
+            return failed(answered.code or "cancelled", "La central no envía un taxi para esta reserva.")
+        return {"booking_id": answered.booking_id, "status": "accepted", "eta_minutes": answered.eta_minutes}
 
 
 class BookingStatus(TaxiTool):
@@ -303,15 +320,13 @@ class CancelBooking(TaxiTool):
         booking = await _newest(session)
         if booking is None:
             return failed("no_booking", "Todavía no hay una reserva en esta conversación.")
-        changed = await _within_deadline(
-            session,
-            session.desk.bookings.change_status(booking.booking_id, "cancelled", allowed_from=OPEN_STATUSES),
-        )
+        desk = session.desk
+        change = partial(cancelled_by_rider, now=desk.now_ms())
+        changed = await _within_deadline(session, desk.bookings.revise(booking.booking_id, change))
+        desk.dispatcher.ring()
         if changed is None and booking.status != "cancelled":
             return failed("too_late", "El servicio ya terminó.", booking_id=booking.booking_id)
         session.set("booking", remembered(changed or booking))
-        if changed is not None:
-            await session.context.update_booking(booking.booking_id, "cancelled")
         return _described(changed or booking)
 
 
@@ -340,7 +355,9 @@ def request_key(thread_id: str, draft: Draft) -> str:
 
 def remembered(booking: Booking) -> dict[str, Any]:
     """Return what the state keeps of the newest booking."""
-    return {"booking_id": booking.booking_id, "status": booking.status, "place": describe_place(booking.pickup)}
+    known = {name: value for name in _FLEET_SAYS if (value := getattr(booking, name)) is not None}
+    place = describe_place(booking.pickup)
+    return {"booking_id": booking.booking_id, "status": booking.status, "place": place, **known}
 
 
 def _described(booking: Booking) -> dict[str, Any]:
@@ -349,6 +366,7 @@ def _described(booking: Booking) -> dict[str, Any]:
         "status": booking.status,
         "address": booking.pickup.address,
         "neighborhood": booking.pickup.neighborhood,
+        **{name: value for name in _FLEET_SAYS if (value := getattr(booking, name)) is not None},
     }
 
 

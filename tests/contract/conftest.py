@@ -10,8 +10,8 @@ from typing import Protocol
 import pytest
 from pydantic import SecretStr
 
-from app.stores.base import BookingStore, ConversationStore, EventLog
-from app.stores.memory import MemoryBookingStore, MemoryConversationStore, MemoryEventLog
+from app.stores.base import BookingStore, ConversationStore, EventLog, Outbox
+from app.stores.memory import MemoryBookingStore, MemoryConversationStore, MemoryEventLog, MemoryOutbox
 from app.stores.redis.channels import Channels
 from app.stores.redis.client import RedisClient
 from app.stores.redis.event_log import RedisEventLog
@@ -20,6 +20,7 @@ from app.stores.sql.conversations import SqlConversationStore
 from app.stores.sql.database import Database
 from app.stores.sql.event_log import SqlEventLog
 from app.stores.sql.limits import LogLimits
+from app.stores.sql.outbox import SqlOutbox
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -50,14 +51,6 @@ class Limits:
 
     max_events: int = 10_000
     max_age_ms: float = 7 * DAY_MS
-
-
-@dataclass(frozen=True)
-class Stores:
-    """One implementation of bookings and of conversations."""
-
-    bookings: BookingStore
-    conversations: ConversationStore
 
 
 class Logs(Protocol):
@@ -202,23 +195,39 @@ async def database(database_url: str) -> AsyncIterator[Database]:
         yield opened
 
 
+@dataclass(frozen=True)
+class Books:
+    """A booking store, and the outbox that it fills."""
+
+    bookings: BookingStore
+    outbox: Outbox
+    other_outbox: Outbox
+    """The same one, as another process has it."""
+
+
 @pytest.fixture(params=["memory", "sqlite", "postgres"])
-async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stores]:
-    """Bookings and conversations of every kind."""
+async def books(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Books]:
+    """Every booking store with its outbox."""
     if request.param == "memory":
-        yield Stores(MemoryBookingStore(), MemoryConversationStore())
+        outbox = MemoryOutbox()
+        yield Books(MemoryBookingStore(outbox), outbox, outbox)
+        return
+    url = sql_url(request.param, request, tmp_path)
+    async with Database(url, auto_migrate=True) as here, Database(url) as elsewhere:
+        yield Books(SqlBookingStore(here), SqlOutbox(here), SqlOutbox(elsewhere))
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+async def conversations(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ConversationStore]:
+    """Every conversation store."""
+    if request.param == "memory":
+        yield MemoryConversationStore()
         return
     async with Database(sql_url(request.param, request, tmp_path), auto_migrate=True) as opened:
-        yield Stores(SqlBookingStore(opened), SqlConversationStore(opened))
+        yield SqlConversationStore(opened)
 
 
 @pytest.fixture
-def bookings(stores: Stores) -> BookingStore:
+def bookings(books: Books) -> BookingStore:
     """Every booking store."""
-    return stores.bookings
-
-
-@pytest.fixture
-def conversations(stores: Stores) -> ConversationStore:
-    """Every conversation store."""
-    return stores.conversations
+    return books.bookings

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from itertools import cycle
 from typing import TypeVar
 
@@ -10,7 +11,7 @@ import pytest
 
 from app.chaos.services import Postgres, run_postgres
 from app.core.errors import StoreError
-from app.models.booking import OPEN_STATUSES
+from app.models.delivery import cancelled_by_rider
 from app.stores.sql.bookings import SqlBookingStore
 from app.stores.sql.conversations import SqlConversationStore
 from app.stores.sql.database import Database
@@ -46,12 +47,12 @@ async def test_one_request_made_everywhere_at_once_is_one_booking(processes: lis
     assert list(await SqlBookingStore(processes[0]).list("thread")) == [made[0]]
 
 
-async def test_of_many_changes_of_one_status_everywhere_at_once_one_happens(processes: list[Database]) -> None:
+async def test_of_many_cancellations_everywhere_at_once_one_happens(processes: list[Database]) -> None:
     await SqlBookingStore(processes[0]).create(booking())
     changes = await everywhere(
         processes,
         20,
-        lambda process, _: SqlBookingStore(process).change_status("booking-1", "cancelled", allowed_from=OPEN_STATUSES),
+        lambda process, _: SqlBookingStore(process).revise("booking-1", partial(cancelled_by_rider, now=1)),
     )
 
     assert sum(change is not None for change in changes) == 1
@@ -143,8 +144,8 @@ class TestPostgres:
             async with patient.write() as connection:
                 await connection.exec_driver_sql("SELECT 1 FROM bookings FOR UPDATE")
                 with pytest.raises(StoreError):
-                    await SqlBookingStore(other).change_status("booking-1", "cancelled", allowed_from=OPEN_STATUSES)
-            changed = await SqlBookingStore(other).change_status("booking-1", "cancelled", allowed_from=OPEN_STATUSES)
+                    await SqlBookingStore(other).revise("booking-1", partial(cancelled_by_rider, now=1))
+            changed = await SqlBookingStore(other).revise("booking-1", partial(cancelled_by_rider, now=1))
             assert changed is not None
 
     async def test_a_server_that_was_restarted_is_found_again(self) -> None:

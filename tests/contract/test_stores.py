@@ -1,6 +1,7 @@
 """What every booking store and every conversation store promises."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -8,8 +9,9 @@ import pytest
 from sqlalchemy import select
 
 from app.core.errors import StoreError
-from app.models.booking import OPEN_STATUSES, Booking, Place
+from app.models.booking import Booking, Place
 from app.models.conversation import Conversation, Message, TurnRecord
+from app.models.delivery import cancelled_by_rider, delayed, told_by_fleet
 from app.stores.base import BookingStore, ConversationStore
 from app.stores.sql.bookings import SqlBookingStore
 from app.stores.sql.conversations import SqlConversationStore
@@ -79,7 +81,7 @@ class TestBookings:
 
     async def test_a_repeated_request_sees_the_present_status(self, bookings: BookingStore) -> None:
         await bookings.create(booking())
-        await bookings.change_status("booking-1", "assigned", allowed_from=OPEN_STATUSES)
+        await bookings.revise("booking-1", partial(told_by_fleet, status="assigned", at=1, now=1))
         assert (await bookings.create(booking())).status == "assigned"
 
     async def test_a_hundred_requests_at_once_with_one_key_make_one_booking(self, bookings: BookingStore) -> None:
@@ -94,25 +96,57 @@ class TestBookings:
         assert [each.booking_id for each in await bookings.list("thread")] == ["booking-3", "booking-1", "booking-2"]
         assert list(await bookings.list("nobody's")) == []
 
-    async def test_a_status_changes_where_the_present_one_allows_it(self, bookings: BookingStore) -> None:
+    async def test_a_booking_becomes_what_a_change_makes_of_it(self, bookings: BookingStore) -> None:
         await bookings.create(booking())
-        changed = await bookings.change_status("booking-1", "cancelled", allowed_from=OPEN_STATUSES)
-        assert changed == booking().model_copy(update={"status": "cancelled"})
+        details = {"driver": "Luis", "plate": "ABC123", "eta_minutes": 4}
+        changed = await bookings.revise("booking-1", partial(told_by_fleet, status="assigned", at=7, now=8, **details))
+        given = {**details, "status": "assigned", "told_at": 7, "revision": 2}
+        assert changed == booking().model_copy(update=given)
         assert await bookings.get("booking-1") == changed
+        assert list(await bookings.list("thread")) == [changed]
 
-    async def test_a_status_stays_where_the_present_one_does_not_allow_the_change(self, bookings: BookingStore) -> None:
+    async def test_a_booking_stays_where_a_change_leaves_it(self, bookings: BookingStore) -> None:
         await bookings.create(booking())
-        assert await bookings.change_status("booking-1", "completed", allowed_from=frozenset({"arrived"})) is None
-        assert await bookings.change_status("booking-1", "completed", allowed_from=frozenset()) is None
+        assert await bookings.revise("booking-1", lambda _: None) is None
         assert await bookings.get("booking-1") == booking()
 
-    async def test_the_status_of_an_unknown_booking_cannot_change(self, bookings: BookingStore) -> None:
-        assert await bookings.change_status("booking-1", "cancelled", allowed_from=OPEN_STATUSES) is None
+    async def test_an_unknown_booking_cannot_change(self, bookings: BookingStore) -> None:
+        assert await bookings.revise("booking-1", partial(cancelled_by_rider, now=1)) is None
 
-    async def test_of_many_changes_at_once_from_one_status_one_happens(self, bookings: BookingStore) -> None:
+    async def test_of_many_cancellations_at_once_one_happens(self, bookings: BookingStore) -> None:
         await bookings.create(booking())
         changes = await asyncio.gather(
-            *(bookings.change_status("booking-1", "cancelled", allowed_from=OPEN_STATUSES) for _ in range(50))
+            *(bookings.revise("booking-1", partial(cancelled_by_rider, now=1)) for _ in range(50))
+        )
+        assert sum(change is not None for change in changes) == 1
+
+    async def test_every_one_of_many_changes_at_once_is_made_of_the_one_before(self, bookings: BookingStore) -> None:
+        await bookings.create(booking())
+        await asyncio.gather(
+            *(
+                bookings.revise("booking-1", partial(told_by_fleet, status="assigned", at=1, now=1), event_id=str(n))
+                for n in range(5)
+            ),
+            bookings.revise("booking-1", partial(delayed, now=1)),
+        )
+        found = await bookings.get("booking-1")
+        assert found is not None
+        assert found.revision in (2, 3)  # assigned once; delayed too, whichever came first
+
+    async def test_what_an_event_did_is_not_done_twice(self, bookings: BookingStore) -> None:
+        await bookings.create(booking())
+        change = partial(told_by_fleet, status="assigned", now=9)
+        assert await bookings.revise("booking-1", partial(change, at=1), event_id="e", at=9) is not None
+        assert await bookings.revise("booking-1", partial(change, at=2), event_id="e", at=9) is None
+        assert await bookings.revise("booking-1", partial(change, at=2), event_id="f", at=9) is not None
+
+    async def test_of_an_event_that_comes_many_times_at_once_one_counts(self, bookings: BookingStore) -> None:
+        await bookings.create(booking())
+        changes = await asyncio.gather(
+            *(
+                bookings.revise("booking-1", partial(told_by_fleet, status="assigned", at=n, now=9), event_id="e")
+                for n in range(1, 30)
+            )
         )
         assert sum(change is not None for change in changes) == 1
 

@@ -7,13 +7,18 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from pydantic import SecretStr
 
 import app
 from app.api import close_codes
 from app.api.asyncapi import EVENTS, INPUTS, asyncapi_document, kind_of
 from app.api.close_codes import Close
+from app.api.v1.dispatch import RideEvent
+from app.cli.fleet import DEVELOPMENT_SECRET
 from app.core.config import Settings
-from app.models.booking import BookingStatus
+from app.core.signatures import read_signer
+from app.models.booking import Booking, BookingCode, BookingStatus
+from app.models.delivery import dispatch_id
 from app.models.events import EVENT, TurnEvent
 from app.taxi.agents import AGENTS
 from app.turns.lifecycle import Lifecycle, Phase
@@ -201,3 +206,32 @@ def test_the_changelog_has_the_version_of_the_project() -> None:
 
     assert version
     assert re.search(rf"^## \[{re.escape(version[1])}\] - \d{{4}}-\d\d-\d\d$", read("CHANGELOG.md"), re.MULTILINE)
+
+
+# Dispatch.
+
+
+def test_the_signed_examples_are_signed() -> None:
+    signer = read_signer(SecretStr(DEVELOPMENT_SECRET))
+    sent, told = blocks("docs/dispatch.md", "http")
+    for example, ours in ((sent, True), (told, False)):
+        head, _, body = example.partition("\n\n")
+        headers = dict(line.split(": ", 1) for line in head.splitlines()[1:])
+        at = int(headers["webhook-timestamp"])
+        assert signer.verify(headers, body.strip().encode(), now=at) == headers["webhook-id"]
+        assert headers.get("Idempotency-Key", headers["webhook-id"]) == headers["webhook-id"]
+        if ours:
+            fields = json.loads(body)
+            booking = Booking(**fields, thread_id="t", status="accepted", request_key="k")
+            assert booking.model_dump(mode="json", include=set(fields)) == fields
+            assert dispatch_id(booking.booking_id) == headers["Idempotency-Key"]
+        else:
+            assert RideEvent.model_validate_json(body).timestamp.timestamp() == at
+
+
+def test_the_page_on_dispatch_names_each_of_its_settings_and_events() -> None:
+    named = set(_CODE.findall(read("docs/dispatch.md")))
+
+    assert {name.upper() for name in Settings.model_fields if name.startswith(("dispatch", "fleet"))} <= named
+    assert set(get_args(RideEvent.model_fields["type"].annotation)) <= named
+    assert set(get_args(BookingCode)) <= named

@@ -49,6 +49,13 @@ class Server:
                 time.sleep(0.05)
         raise AssertionError(f"the server did not start:\n{self.log.read_text()}")
 
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the command as the server's operator does."""
+        command = [sys.executable, "-m", "app.cli", *arguments]
+        return subprocess.run(
+            command, cwd=self.folder, env=self._env, capture_output=True, text=True, timeout=START_SECONDS, check=False
+        )
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""
         assert self._process is not None
@@ -75,10 +82,10 @@ class Server:
 
 
 @contextmanager
-def running_server(folder: Path, **env: str) -> Iterator[Server]:
+def running_server(folder: Path, *, port: int | None = None, **env: str) -> Iterator[Server]:
     """Start a server in a folder of its own, with these settings, and stop it."""
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = port or free_port()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "LLM"))}
     given = {"HOST": "127.0.0.1", "PORT": str(port), "OFFLINE_WORD_DELAY_MS": "0", "PYTHONPATH": str(ROOT), **env}
     server = Server(folder, port, {**inherited, **given})

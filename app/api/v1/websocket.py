@@ -9,11 +9,12 @@ from anyio.abc import TaskGroup, TaskStatus
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
-from app.api.close_codes import FRAME_TOO_LARGE, INTERNAL, SERVICE_RESTART, SLOW_CLIENT, Close
+from app.api.close_codes import FRAME_TOO_LARGE, INTERNAL, SERVICE_RESTART, SLOW_CLIENT, TRY_AGAIN_LATER, Close
 from app.api.deps import Services, ServicesDep
 from app.api.dialects.native import NativeDialect
+from app.api.errors import RETRY_AFTER, problem
 from app.api.origins import is_allowed_origin
-from app.core.errors import AppError, BadInput, DuplicateMessage, LogTruncated
+from app.core.errors import AppError, BadInput, Draining, DuplicateMessage, LogTruncated, Overloaded
 from app.models.events import NOWHERE, BaseEvent, Pong, SystemMessage
 from app.models.inputs import (
     AudioStart,
@@ -42,9 +43,23 @@ async def chat(websocket: WebSocket, services: ServicesDep) -> None:
     if not is_allowed_origin(websocket, services.settings.allowed_origins):
         await websocket.close()
         return
+    refusal = _refusal(services)
+    if refusal is not None:
+        response = problem(503, refusal.code, refusal.default, RETRY_AFTER)
+        await websocket.send_denial_response(response)
+        return
     await websocket.accept()
     with services.connections.open():
         await Connection(websocket, services).serve()
+
+
+def _refusal(services: Services) -> type[AppError] | None:
+    """Return why no further client is let in; None where one is."""
+    if services.streaming.draining:
+        return Draining
+    if services.connections.active >= services.settings.max_connections:
+        return Overloaded
+    return None
 
 
 @router.get("/api/v1/ws/health")
@@ -165,6 +180,8 @@ class Connection:
                     turn_id=known.turn_id,
                 )
             )
+        except Overloaded as error:
+            raise _Closing(TRY_AGAIN_LATER) from error
         except AppError:
             if not was_listening:
                 await self._stop_listening(thread_id)

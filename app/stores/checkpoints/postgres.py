@@ -5,7 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
+import anyio
 import psycopg
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import DictRow, dict_row
@@ -34,6 +37,11 @@ class PostgresSaver(AsyncPostgresSaver):
         # It is there for one connection that everybody shares. Each operation has one of its own here.
         self.lock = nullcontext()  # type: ignore[assignment]
 
+    async def alist(self, config: RunnableConfig | None, **selection: Any) -> AsyncIterator[CheckpointTuple]:
+        """Yield checkpoints, newest first. No connection is held while they are looked at."""
+        for found in [each async for each in super().alist(config, **selection)]:
+            yield found
+
     @asynccontextmanager
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
         """Open what every operation uses.
@@ -42,8 +50,11 @@ class PostgresSaver(AsyncPostgresSaver):
             StoreError: It failed or took too long.
         """
         try:
-            async with asyncio.timeout(self._timeout), super()._cursor(pipeline=pipeline) as cursor:
-                yield cursor
+            # A scope of anyio's cancels until it is obeyed. The driver, cancelled once, asks the server to
+            # stop and waits for it, which is in vain where the server is the trouble.
+            with anyio.fail_after(self._timeout):
+                async with super()._cursor(pipeline=pipeline) as cursor:
+                    yield cursor
         except (psycopg.Error, OSError) as error:
             raise StoreError from error
 
@@ -73,6 +84,7 @@ async def open_postgres(
         min_size=1,
         max_size=pool_size,
         timeout=timeout,
+        reconnect_timeout=timeout,  # beyond it the next operation tries anew, instead of a pause that grows
         check=AsyncConnectionPool.check_connection,
         open=False,
     )

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 
 from sqlalchemy import Row, Select, select, update
 
-from app.models.booking import Booking, BookingStatus
+from app.models.booking import Booking
+from app.models.delivery import dispatch_of
+from app.stores.base import Change
 from app.stores.sql.database import Database
+from app.stores.sql.outbox import add_deliveries, is_new_event
 from app.stores.sql.tables import bookings
 from app.stores.sql.upsert import insert_new
 
@@ -26,12 +29,13 @@ class SqlBookingStore:
 
     async def create(self, booking: Booking) -> Booking:
         """See ``BookingStore``."""
-        row = {name: getattr(booking, name) for name in _IN_ROW}
-        row["document"] = booking.model_dump_json(exclude=_IN_ROW)
         async with self._database.write() as connection:
-            await insert_new(connection, bookings, [row], keys=("request_key",))
+            await insert_new(connection, bookings, [_row(booking)], keys=("request_key",))
             found = await connection.execute(_select().where(bookings.c.request_key == booking.request_key))
-            return _booking(found.one())
+            stored = _booking(found.one())
+            if stored.booking_id == booking.booking_id:
+                await add_deliveries(connection, [dispatch_of(stored)])
+            return stored
 
     async def get(self, booking_id: str) -> Booking | None:
         """See ``BookingStore``."""
@@ -47,19 +51,29 @@ class SqlBookingStore:
             rows = (await connection.execute(oldest_first)).all()
         return [_booking(row) for row in rows]
 
-    async def change_status(
-        self, booking_id: str, status: BookingStatus, *, allowed_from: frozenset[BookingStatus]
+    async def revise(
+        self, booking_id: str, change: Change, *, event_id: str | None = None, at: int = 0
     ) -> Booking | None:
         """See ``BookingStore``."""
-        change = (
-            update(bookings)
-            .where(bookings.c.booking_id == booking_id, bookings.c.status.in_(sorted(allowed_from)))
-            .values(status=status)
-            .returning(*_READ)
-        )
+        # The row is locked from here on, so what becomes of a booking is made of what it is.
+        present = _select().where(bookings.c.booking_id == booking_id).with_for_update()
         async with self._database.write() as connection:
-            row = (await connection.execute(change)).one_or_none()
-        return None if row is None else _booking(row)
+            if event_id is not None and not await is_new_event(connection, event_id, at):
+                return None
+            row = (await connection.execute(present)).one_or_none()
+            revision = None if row is None else change(_booking(row))
+            if revision is None:
+                return None
+            revised = update(bookings).where(bookings.c.booking_id == booking_id).values(**_row(revision.booking))
+            await connection.execute(revised)
+            await add_deliveries(connection, revision.deliveries)
+            return revision.booking
+
+
+def _row(booking: Booking) -> dict[str, str]:
+    # ``told_at`` is left out of what clients see, not of what is stored.
+    document = booking.model_dump(mode="json", exclude=_IN_ROW) | {"told_at": booking.told_at}
+    return {name: getattr(booking, name) for name in _IN_ROW} | {"document": json.dumps(document, ensure_ascii=False)}
 
 
 def _select() -> Select[str, str, str, str, str]:

@@ -21,12 +21,8 @@ log = structlog.stdlib.get_logger("voztaxi.database")
 _FAILURES: tuple[type[Exception], ...] = (SQLAlchemyError, sqlite3.Error, OSError, OverflowError, UnicodeError)
 _CLOSE_SECONDS = 2.0
 _MIGRATION_LOCK = 0x766F7A  # "voz": any number will do that nobody else takes in the same database
-_PRAGMAS = (
-    "PRAGMA busy_timeout=5000",
-    "PRAGMA journal_mode=WAL",
-    "PRAGMA synchronous=NORMAL",
-    "PRAGMA foreign_keys=ON",
-)
+_PRAGMAS = ("PRAGMA busy_timeout=5000", "PRAGMA synchronous=NORMAL", "PRAGMA foreign_keys=ON")
+_WAL_ATTEMPTS = 20
 
 
 class Database:
@@ -116,15 +112,18 @@ class Database:
             StoreError: It failed, and nothing was changed.
             Misconfigured: The tables are of a newer version than this one.
         """
-        with self._store_errors():
-            await self._check_folder()
-            async with self._engine.connect() as connection, self._alone(connection):
-                revision = await connection.run_sync(migrations.revision)
-                if revision is not None and revision > migrations.HEAD:
-                    raise Misconfigured("the tables in DATABASE_URL are of a newer version of Voztaxi")
-                if revision != migrations.HEAD:
-                    await connection.run_sync(migrations.upgrade)
-                    log.info("tables were migrated", before=revision, now=migrations.HEAD)
+        try:
+            with self._store_errors():
+                await self._check_folder()
+                async with self._engine.connect() as connection, self._alone(connection):
+                    revision = await connection.run_sync(migrations.revision)
+                    if revision is not None and revision > migrations.HEAD:
+                        raise Misconfigured("the tables in DATABASE_URL are of a newer version of Voztaxi")
+                    if revision != migrations.HEAD:
+                        await connection.run_sync(migrations.upgrade)
+                        log.info("tables were migrated", before=revision, now=migrations.HEAD)
+        finally:
+            await self._engine.dispose()  # a connection remembers the tables that it has seen
 
     @asynccontextmanager
     async def write(self, queue: anyio.Lock | None = None) -> AsyncIterator[AsyncConnection]:
@@ -264,6 +263,16 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
     for pragma in _PRAGMAS:
         cursor.execute(pragma)
+    for attempts_left in reversed(range(_WAL_ATTEMPTS)):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError:
+            if not attempts_left:
+                raise
+            # Of two that open a new file one is refused at once. A transaction waits until the other is done.
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.execute("COMMIT")
     cursor.close()
 
 

@@ -48,6 +48,35 @@ bookings = Table(
     Index("bookings_of_thread", "thread_id", "number"),
 )
 
+outbox = Table(
+    "outbox",  # what must reach somebody because of a booking
+    metadata,
+    Column("number", _COUNTER, primary_key=True),  # the order in which a lane is delivered
+    Column("delivery_id", Text, nullable=False, unique=True),
+    Column("booking_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", BigInteger, nullable=False),
+    Column("lease_owner", Text),
+    Column("lease_until", BigInteger, nullable=False),
+    Column("last_error", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("document", Text, nullable=False),
+    Index("outbox_due", "state", "next_attempt_at"),
+    Index("outbox_of_lane", "lane", "number"),
+    Index("outbox_of_booking", "booking_id"),
+)
+
+webhooks = Table(
+    "webhooks",  # events of the fleet that were taken: each counts once
+    metadata,
+    Column("event_id", Text, primary_key=True),
+    Column("received_at", BigInteger, nullable=False),
+    Index("webhooks_by_age", "received_at"),
+)
+
 conversations = Table(
     "conversations",
     metadata,

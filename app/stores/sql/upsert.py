@@ -19,6 +19,12 @@ async def insert_new(connection: AsyncConnection, table: Table, rows: Rows, *, k
         await connection.execute(_insert_new(connection.dialect.name, table, keys), rows)
 
 
+async def insert_if_new(connection: AsyncConnection, table: Table, row: dict[str, Any], *, keys: Names) -> bool:
+    """Insert ``row`` and return True, unless its ``keys`` are there already."""
+    result = await connection.execute(_insert_new(connection.dialect.name, table, keys), row)
+    return bool(result.rowcount)
+
+
 async def insert_or_update(
     connection: AsyncConnection, table: Table, rows: Rows, *, keys: Names, update: Names, fill: Names = ()
 ) -> None:

@@ -28,6 +28,29 @@ def test_a_key_means_openai_and_is_never_shown(monkeypatch: pytest.MonkeyPatch) 
     assert "sk-secret" not in settings.model_dump_json()
 
 
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("memory://", "memory"),
+        ("sqlite+aiosqlite:///voztaxi.db", "sqlite"),
+        ("postgresql+asyncpg://me@host/taxis", "postgres"),
+    ],
+)
+def test_checkpoints_follow_the_database_unless_they_are_told(url: str, kind: str) -> None:
+    assert Settings(database_url=url).database_kind == kind
+    assert Settings(database_url=url).checkpointer_kind == kind
+    given = {"database_url": url, "redis_url": "redis://host", "checkpointer_type": "redis"}
+    assert Settings(**given).checkpointer_kind == "redis"  # type: ignore[arg-type]
+
+
+def test_the_password_of_a_database_is_never_shown() -> None:
+    settings = Settings(database_url="postgresql+asyncpg://me:open-sesame@host/taxis")
+
+    assert "open-sesame" not in repr(settings)
+    assert "open-sesame" not in settings.model_dump_json()
+    assert settings.shown_database_url == "postgresql+asyncpg://me:***@host/taxis"
+
+
 def test_an_empty_value_is_no_value(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("OPENAI_API_KEY=\nLLM_TEMPERATURE=\nPORT=9000\n")
     settings = Settings()
@@ -51,7 +74,11 @@ def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
         {"database_url": "sqlite+aiosqlite:///:memory:"},
         {"database_url": "sqlite+aiosqlite:///missing/folder/voztaxi.db"},
         {"port": 70000},
+        {"database_url": "postgresql://h/d"},
         {"checkpointer_type": "floppy"},
+        {"checkpointer_type": "postgres"},
+        {"checkpointer_type": "redis"},
+        {"database_pool_size": 0},
         {"max_text_chars": 0},
     ],
     ids=str,

@@ -1,0 +1,1 @@
+"""Who sends the taxis, and who knows riders and streets."""
