@@ -22,11 +22,18 @@ _AT_ONCE = 8
 _READ_SECONDS = 60.0
 
 
-async def settle(settings: Settings, *, timeout: float) -> bool:
-    """Wait until no turn is open and nothing is on its way to the fleet; return whether that came to pass."""
+async def settle(settings: Settings, fleet: Fleet, *, timeout: float) -> bool:
+    """Wait until the fleet has told everything, no turn is open and the outbox is empty.
+
+    Returns:
+        Whether no turn is open and the outbox is empty; a fleet may give up telling.
+    """
+    with anyio.move_on_after(timeout / 2):
+        while not await fleet.has_told():  # noqa: ASYNC110 - another process is asked
+            await anyio.sleep(0.25)
     engine = create_async_engine(settings.database_url)
     try:
-        with anyio.move_on_after(timeout):
+        with anyio.move_on_after(timeout / 2):
             while True:
                 try:
                     async with engine.connect() as connection:

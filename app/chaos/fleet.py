@@ -13,7 +13,8 @@ import httpx
 
 from app.chaos.services import NotReady, Service
 
-_CALM = {"ride": ["assigned", "arrived", "completed"], "assign_after": 1.0}
+_CALM_RIDE = ("assigned", "arrived", "completed")
+_CALM = {"ride": _CALM_RIDE, "assign_after": 1.0}
 _TROUBLES: tuple[Mapping[str, Any], ...] = (
     {"delay": 2.0},
     {"fail_rate": 0.7},
@@ -55,6 +56,11 @@ class Fleet(Service):
         async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
             found: list[Mapping[str, Any]] = (await client.get(f"{self.url}/dispatches")).json()["dispatches"]
             return found
+
+    async def has_told(self) -> bool:
+        """Return whether every ride has been told to its end."""
+        rides = [each for each in await self.dispatches() if each["taxis"]]
+        return all(len(each["told"]) >= len(_CALM_RIDE) for each in rides)
 
     async def _turn(self, knobs: Mapping[str, Any]) -> None:
         async with httpx.AsyncClient(timeout=10, trust_env=False) as client:

@@ -166,7 +166,7 @@ class _Storm:
                 for number in range(_WARM_RIDERS_PER_SERVER)
             ]
             await self._talk(warm, storm=False)
-            await settle(self._settings, timeout=_SETTLE_SECONDS)
+            await settle(self._settings, self._fleet, timeout=_SETTLE_SECONDS)
             await anyio.sleep(1)
             outcome.baseline = await to_thread.run_sync(self._cluster.usage)
 
@@ -181,7 +181,7 @@ class _Storm:
             outcome.happened = self._nemesis.happened
 
             self._say("the storm is over")
-            if not await settle(self._settings, timeout=_SETTLE_SECONDS):
+            if not await settle(self._settings, self._fleet, timeout=_SETTLE_SECONDS):
                 outcome.findings.append(Finding("turns_unclosed", "", "something was still open after a minute"))
             await self._catch_up(riders)
             outcome.evidence = [ThreadEvidence(each.log, plan_wish(options.seed, each.log.number)) for each in riders]
