@@ -16,7 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-import httpx  # noqa: E402 - the project's root is not on the path before
+import anyio.lowlevel  # noqa: E402 - the project's root is not on the path before
+import httpx  # noqa: E402
 import psutil  # noqa: E402
 
 from tests.live.server import Server, running_server  # noqa: E402
@@ -76,7 +77,7 @@ async def until(server: Server, count: int) -> None:
     """Wait until the server has ``count`` connections."""
     async with httpx.AsyncClient(base_url=server.url) as client:
         while (await client.get("/api/v1/ws/health")).json()["active_connections"] != count:
-            await asyncio.sleep(0)
+            await anyio.lowlevel.checkpoint()
 
 
 def main() -> None:

@@ -22,7 +22,6 @@ from app.models.conversation import Message, TurnInput
 from app.models.events import (
     AgentEnd,
     AgentError,
-    BookingUpdate,
     EventSource,
     SttOutput,
     ThreadEvent,
@@ -318,7 +317,7 @@ class _Run:
         if self._lifecycle.phase is Phase.HEARD:
             await self._append(await self._turn_start())
         for event in self._stages.undelivered():
-            if isinstance(event, ToolCall | ToolResult | BookingUpdate) and self._lifecycle.allows(event):
+            if isinstance(event, ToolCall | ToolResult) and self._lifecycle.allows(event):
                 await self._append(event)
         for event in self._lifecycle.closing(self._source):
             await self._append(event)
