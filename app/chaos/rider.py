@@ -25,6 +25,8 @@ _BACKOFF_SECONDS = (0.05, 1.0)
 _DOUBT_SECONDS = 10.0
 """How long a rider waits for a turn that may have ended where the log no longer tells."""
 _TRIES_TO_RESUME = 5
+_ALREADY_ORDERED = "ya está pedido"
+"""What the clerk says where a yes is repeated, because nobody had told that it was heard."""
 _THINKING_SECONDS = (1.0, 3.0)
 _TURN_SECONDS = 90.0
 """Within this time an accepted turn must have had its end."""
@@ -128,13 +130,12 @@ class Rider:
     # The conversation.
 
     async def _talk(self) -> None:
-        heard, line = "", 0
+        heard, line, at_yes = "", 0, self._plan.at_yes
         said = self._mind.next(heard)
         while said is not None and not self.log.is_booked:
             fault = self._plan.lines.get(line)
-            if said.consents and self._plan.at_yes is not None and "at_yes" not in self.log.faults:
-                fault = self._plan.at_yes
-                self.log.faults.append("at_yes")
+            if said.consents and at_yes is not None:
+                fault, at_yes = at_yes, None
             await self._idle_while(anyio.sleep(self._chance.uniform(*_THINKING_SECONDS)))
             end = await self._say(said.text, fault)
             line += 1
@@ -143,9 +144,9 @@ class Rider:
                 self._mind.booked()
             elif end["status"] == "completed":
                 heard = end["text"]
+                self.log.is_booked = _ALREADY_ORDERED in heard
                 said = self._mind.next(heard)
             # An answer that was cut off: the rider says it again.
-        self.log.faults = [fault for fault in self.log.faults if fault != "at_yes"]
         # The taxi came before everything had gone wrong that was to: the rest does now.
         while len(self.log.faults) < self._plan.count:
             self._note("drop_between")
@@ -304,6 +305,8 @@ class Rider:
                 self._take_notice(frame)
             case "tool_result" if frame["name"] == "DispatchToBackend" and isinstance(frame["result"], dict):
                 self._said_dispatched |= bool(frame["result"].get("booking_id"))
+            case "booking_update":  # the turn that ordered it may have died with its process
+                self._said_dispatched |= frame["status"] != "cancelled"
             case "agent_error":
                 self._code_of_failure = frame["code"]
             case "replay_start" if not frame["recovered"]:
