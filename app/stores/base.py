@@ -229,12 +229,15 @@ class Lanes(Protocol):
     A process keeps its lanes by being alive. Those of one that died are free after a while.
     """
 
-    def take(self, thread_id: str, *, urge: Command | None = None) -> AbstractAsyncContextManager[Lease]:
+    def take(
+        self, thread_id: str, *, urge: Command | None = None, on_behalf_of: str = ""
+    ) -> AbstractAsyncContextManager[Lease]:
         """Wait for the lane of a thread and keep it within the block.
 
         Args:
             thread_id: The thread.
             urge: What whoever has it is told, once.
+            on_behalf_of: For which turn, which may be running there already.
         """
         ...
 
@@ -254,6 +257,6 @@ class Lanes(Protocol):
         """Tell the process that has the lane of a thread. Returns whether one heard it."""
         ...
 
-    def on_command(self, handler: Callable[[str, Command], None]) -> None:
-        """Have ``handler`` called with the thread and the command when this process is told something."""
+    def on_command(self, handler: Callable[[str, Command, str], None]) -> None:
+        """Have ``handler`` called when this process is told something: the thread, the command, on whose behalf."""
         ...

@@ -224,7 +224,9 @@ class MemoryLanes:
         self._left_open: set[str] = set()
 
     @asynccontextmanager
-    async def take(self, thread_id: str, *, urge: Command | None = None) -> AsyncIterator[MemoryLease]:
+    async def take(
+        self, thread_id: str, *, urge: Command | None = None, on_behalf_of: str = ""
+    ) -> AsyncIterator[MemoryLease]:
         """See ``Lanes``."""
         self._wanted[thread_id] += 1
         try:
@@ -260,7 +262,7 @@ class MemoryLanes:
         """See ``Lanes``. There is no other process."""
         return False
 
-    def on_command(self, handler: Callable[[str, Command], None]) -> None:
+    def on_command(self, handler: Callable[[str, Command, str], None]) -> None:
         """See ``Lanes``. Nothing ever comes."""
 
 

@@ -16,13 +16,13 @@ from langgraph.checkpoint.conformance.capabilities import BASE_CAPABILITIES
 from pydantic import SecretStr
 
 from app.bootstrap import open_checkpointer, open_stores
+from app.chaos.services import Postgres, Service, run_postgres, run_redis
 from app.core.clock import new_id, now_ms
 from app.core.config import Settings
 from app.core.errors import LaneLost, Misconfigured, StoreError
 from app.stores.checkpoints.fenced import FencedSaver
 from app.stores.checkpoints.postgres import libpq_url, migrate, open_postgres
 from app.stores.checkpoints.redis import open_redis
-from tests.services import Postgres, Service, run_postgres, run_redis
 
 pytestmark = pytest.mark.contract
 

@@ -55,8 +55,9 @@ class Orders:
         self.all: list[tuple[str, Command]] = []
         lanes.on_command(self._take)
 
-    def _take(self, thread_id: str, command: Command) -> None:
+    def _take(self, thread_id: str, command: Command, on_behalf_of: str) -> None:
         self.all.append((thread_id, command))
+        self.on_behalf_of = on_behalf_of
         self.came.set()
 
 
@@ -177,13 +178,14 @@ class TestBetweenProcesses:
             orders = Orders(a)
 
             async def take() -> None:
-                async with b.take(T, urge="cancel"):
+                async with b.take(T, urge="cancel", on_behalf_of="turn-2"):
                     pass
 
             async with a.take(T):
                 tasks.start_soon(take)
                 await orders.came.wait()
             assert orders.all == [(T, "cancel")]
+            assert orders.on_behalf_of == "turn-2"
 
     async def test_the_lane_of_a_process_that_died_is_free_after_a_while_and_was_abandoned(
         self, process: Processes, redis_url: str

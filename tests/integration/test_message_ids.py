@@ -1,11 +1,14 @@
 """A message that is sent again under its own name."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from app.core.errors import DuplicateMessage
-from app.models.events import TurnEnd, TurnStart
+from app.models.events import AgentChunk, TurnEnd, TurnStart
+from app.stores.base import Command
+from app.stores.memory import MemoryLanes
 from tests.desk import Desk, open_desk
 
 pytestmark = pytest.mark.integration
@@ -42,3 +45,24 @@ async def test_one_name_in_two_threads_is_two_messages() -> None:
         one = await desk.say("Hola", thread_id="one", message_id="m")
         two = await desk.say("Hola", thread_id="two", message_id="m")
         assert one.end.turn_id != two.end.turn_id
+
+
+@pytest.mark.parametrize(("is_the_same", "status"), [(True, "completed"), (False, "interrupted")])
+async def test_another_process_that_has_the_same_message_does_not_interrupt_its_turn(
+    is_the_same: bool, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Callable[[str, Command, str], None]] = []
+    monkeypatch.setattr(MemoryLanes, "on_command", lambda lanes, handler: told.append(handler))
+
+    async with open_desk(offline_word_delay_ms=5) as desk:
+        streaming = desk.services.streaming
+        async with streaming.subscribe("t") as reader:
+            turn_id = await streaming.submit("Hola", thread_id="t", message_id="m")
+            events: list[object] = []
+            while not any(isinstance(event, AgentChunk) for event in events):
+                events += [record.event for record in await reader.read()]
+            told[0]("t", "cancel", turn_id if is_the_same else "of another message")
+            while not any(isinstance(event, TurnEnd) for event in events):
+                events += [record.event for record in await reader.read()]
+
+    assert [event.status for event in events if isinstance(event, TurnEnd)] == [status]

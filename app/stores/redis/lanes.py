@@ -105,7 +105,7 @@ class RedisLanes:
         self._numbers = itertools.count(1)
         self._leases: dict[str, RedisLease] = {}
         self._waiting: dict[str, list[asyncio.Event]] = {}
-        self._handler: Callable[[str, Command], None] = _ignore
+        self._handler: Callable[[str, Command, str], None] = _ignore
         self._keeper: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -139,11 +139,13 @@ class RedisLanes:
         return lease is not None and not lease.is_lost
 
     @asynccontextmanager
-    async def take(self, thread_id: str, *, urge: Command | None = None) -> AsyncIterator[RedisLease]:
+    async def take(
+        self, thread_id: str, *, urge: Command | None = None, on_behalf_of: str = ""
+    ) -> AsyncIterator[RedisLease]:
         """See ``Lanes``."""
         lease = self._make(thread_id)
         try:
-            await self._wait_for(lease, urge)
+            await self._wait_for(lease, urge, on_behalf_of)
             yield lease
         finally:
             await self._give_back(lease)
@@ -169,14 +171,16 @@ class RedisLanes:
         holder = await self._redis.call(lambda redis: redis.get(thread_key(thread_id, "lane")))
         return holder is not None and await self._tell(str(holder), thread_id, command)
 
-    def on_command(self, handler: Callable[[str, Command], None]) -> None:
+    def on_command(self, handler: Callable[[str, Command, str], None]) -> None:
         """See ``Lanes``."""
         self._handler = handler
 
     def _make(self, thread_id: str) -> RedisLease:
         return RedisLease(thread_id, f"{self._process_id}:{next(self._numbers)}")
 
-    async def _try(self, lease: RedisLease, *, urge: Command | None = None, channel: str) -> bool:
+    async def _try(
+        self, lease: RedisLease, *, urge: Command | None = None, on_behalf_of: str = "", channel: str
+    ) -> bool:
         """Take the lane if it is free; else urge whoever has it."""
         args = (lease.token, self._lease_ms, _ABANDONED_MS, channel)
         valid_until = time.monotonic() + self._lease_seconds
@@ -187,17 +191,18 @@ class RedisLanes:
             self._leases[lease.thread_id] = lease
             return True
         if urge is not None:
-            await self._tell(str(answer), lease.thread_id, urge)
+            await self._tell(str(answer), lease.thread_id, urge, on_behalf_of)
         return False
 
-    async def _wait_for(self, lease: RedisLease, urge: Command | None) -> None:
+    async def _wait_for(self, lease: RedisLease, urge: Command | None, on_behalf_of: str) -> None:
         """Try whenever the lane is given back, and now and then: a process that died says nothing."""
         bell = asyncio.Event()
         waiting = self._waiting.setdefault(lease.thread_id, [])
         waiting.append(bell)
         try:
             # Said once: the one who has the lane may begin another turn meanwhile, which is not meant.
-            while not await self._try(lease, urge=urge, channel=process_channel(self._process_id)):
+            channel = process_channel(self._process_id)
+            while not await self._try(lease, urge=urge, on_behalf_of=on_behalf_of, channel=channel):
                 with anyio.move_on_after(self._lease_seconds / 4):
                     await bell.wait()
                 bell.clear()
@@ -221,21 +226,23 @@ class RedisLanes:
                 # It runs out by itself, and whoever takes it then finds that nothing is left to close.
                 log.warning("lane could not be given back", thread_id=lease.thread_id, exc_info=error)
 
-    async def _tell(self, token: str, thread_id: str, command: Command) -> bool:
+    async def _tell(self, token: str, thread_id: str, command: Command, on_behalf_of: str = "") -> bool:
         process_id = token.rpartition(":")[0]
         # It names the lease: what arrives when that one is over is not meant for the next.
-        message = f"{command} {token} {thread_id}"
+        message = f"{command} {token} {thread_id} {on_behalf_of}"
         heard = await self._redis.call(lambda redis: redis.publish(process_channel(process_id), message))
         return bool(heard)
 
     def _obey(self, message: str) -> None:
-        command, token, thread_id = message.split(" ", 2)
+        command, _, rest = message.partition(" ")
+        token, _, rest = rest.partition(" ")
+        thread_id, _, on_behalf_of = rest.partition(" ")
         lease = self._leases.get(thread_id)
         if command == _FREE:
             for bell in self._waiting.get(thread_id, ()):
                 bell.set()
         elif command in _COMMANDS and lease is not None and lease.token == token:
-            self._handler(thread_id, command)  # type: ignore[arg-type]
+            self._handler(thread_id, command, on_behalf_of)  # type: ignore[arg-type]
 
     @property
     def _lease_ms(self) -> int:
@@ -261,12 +268,12 @@ class RedisLanes:
                 elif answer == 0 and self._leases.get(lease.thread_id) is lease:
                     log.warning("lane was lost", thread_id=lease.thread_id)
                     lease.was_taken = True
-                    self._handler(lease.thread_id, "cancel")
+                    self._handler(lease.thread_id, "cancel", "")
 
 
 def _keys(thread_id: str) -> list[str]:
     return [thread_key(thread_id, part) for part in ("lane", "lane:memory", "lane:waiting")]
 
 
-def _ignore(thread_id: str, command: Command) -> None:
+def _ignore(thread_id: str, command: Command, on_behalf_of: str) -> None:
     """Nobody has asked for commands."""
