@@ -99,7 +99,7 @@ class Service:
         while self._process.poll() is None and time.monotonic() < deadline:
             try:
                 self._ask()
-            except (psycopg.OperationalError, redis.ConnectionError):
+            except (psycopg.OperationalError, redis.ConnectionError, OSError):
                 time.sleep(0.02)
             else:
                 return
