@@ -31,6 +31,7 @@ from app.services.health import HealthService, Ping
 from app.services.streaming_service import ServiceLimits, StreamingService
 from app.services.threads import ThreadMemory, ThreadService
 from app.stores.base import BookingStore, ConversationStore, EventLog, Lanes, Outbox
+from app.stores.checkpoints.fenced import FencedSaver
 from app.stores.memory import (
     MemoryBookingStore,
     MemoryConversationStore,
@@ -193,6 +194,8 @@ async def open_stores(settings: Settings, *, now_ms: NowMs, new_id: NewId) -> As
             conversations = SqlConversationStore(database)
             pings["database"] = database.ping
         event_log, lanes = await _open_log(settings, stack, database, pings, now_ms=now_ms, new_id=new_id)
+        if settings.redis_url is not None:
+            checkpointer = FencedSaver(checkpointer, lanes.holds)
         yield Stores(bookings, outbox, conversations, event_log, lanes, checkpointer, pings)
 
 

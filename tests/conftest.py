@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster
 
+from app.chaos.services import Postgres, Redis, run_postgres, run_redis
 from app.core.logging import configure_logging
-from tests.services import Postgres, Redis, run_postgres, run_redis
 
 CATEGORIES = {"unit", "contract", "integration", "live"}
 
@@ -40,7 +40,8 @@ def _nothing_blocks_the_loop(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.node.get_closest_marker("live"):
         yield
         return
-    blockbuster = BlockBuster(scanned_modules="app")
+    # The services that tests start are started by the tests, however they are reached.
+    blockbuster = BlockBuster(scanned_modules="app", excluded_modules=["app.chaos.services"])
     blockbuster.activate()
     for name in _ONCE_AT_START:
         blockbuster.functions[name].deactivate()

@@ -88,6 +88,21 @@ def evaluate(
 
 
 @cli.command()
+def chaos(
+    riders: Annotated[int, typer.Option(min=1, help="Riders, each with at least four faults of their own.")] = 30,
+    seed: Annotated[int, typer.Option(help="Decides who wants what and what goes wrong.")] = 0,
+    servers: Annotated[int, typer.Option(min=2, max=4, help="Server processes.")] = 3,
+    report: Annotated[Path | None, typer.Option(help="Write the report to this JSON file.")] = None,
+    minutes: Annotated[float, typer.Option(min=0.5, help="Longest that the storm may last.")] = 12,
+) -> None:
+    """Break servers, Redis and Postgres of its own under riders, and count what was lost or came twice."""
+    from app.cli.chaos import run_chaos
+
+    is_clean = run_chaos(riders=riders, seed=seed, servers=servers, report=report, minutes=minutes)
+    raise typer.Exit(0 if is_clean else 1)
+
+
+@cli.command()
 def migrate() -> None:
     """Bring the tables of the database to what this version needs."""
     from app.bootstrap import migrate

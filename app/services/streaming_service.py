@@ -324,9 +324,14 @@ class StreamingService:
         turn.obey(command)
         return True
 
-    def _obey(self, thread_id: str, command: Command) -> None:
-        """Do what another process asks of the thread's turn."""
-        self._steer_here(thread_id, command)
+    def _obey(self, thread_id: str, command: Command, on_behalf_of: str) -> None:
+        """Do what another process asks of the thread's turn.
+
+        Not what it asks for the sake of that very turn: a message that was sent again waits there for its end.
+        """
+        lane = self._lanes.get(thread_id)
+        if lane is None or lane.live is None or lane.live.said.turn_id != on_behalf_of:
+            self._steer_here(thread_id, command)
 
     async def _work(self, thread_id: str, lane: _Lane) -> None:
         """Run the turns of a thread, one after the other, until none waits."""
@@ -352,7 +357,8 @@ class StreamingService:
                 with anyio.CancelScope() as lane.taking:
                     if self._stopping:
                         lane.taking.cancel()
-                    lease = await stack.enter_async_context(self._shared_lanes.take(thread_id, urge=first.urge))
+                    taking = self._shared_lanes.take(thread_id, urge=first.urge, on_behalf_of=first.said.turn_id)
+                    lease = await stack.enter_async_context(taking)
                     if lease.was_abandoned:
                         await self._runner.close_unfinished(thread_id)
             except StoreError as error:

@@ -213,9 +213,14 @@ class Lease(Protocol):
     """The right to run the turns of a thread."""
 
     was_abandoned: bool
-    """Whether the process that had it before left without giving it back."""
-    is_lost: bool
-    """Whether another process may have the lane. The handler of commands is told ``cancel`` then."""
+    """Whether whoever had it before died, or left a turn open."""
+    leaves_open: bool
+    """Set where a turn could not be closed: whoever has the lane next is told that it was abandoned."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another process may have the lane. The handler of commands is told ``cancel`` then."""
+        ...
 
 
 class Lanes(Protocol):
@@ -224,17 +229,24 @@ class Lanes(Protocol):
     A process keeps its lanes by being alive. Those of one that died are free after a while.
     """
 
-    def take(self, thread_id: str, *, urge: Command | None = None) -> AbstractAsyncContextManager[Lease]:
+    def take(
+        self, thread_id: str, *, urge: Command | None = None, on_behalf_of: str = ""
+    ) -> AbstractAsyncContextManager[Lease]:
         """Wait for the lane of a thread and keep it within the block.
 
         Args:
             thread_id: The thread.
             urge: What whoever has it is told, once.
+            on_behalf_of: For which turn, which may be running there already.
         """
         ...
 
     def take_free(self, thread_id: str) -> AbstractAsyncContextManager[Lease | None]:
         """Keep the lane of a thread within the block, or have None where somebody has it."""
+        ...
+
+    def holds(self, thread_id: str) -> bool:
+        """Return whether this process has the lane of a thread, as far as it can know without asking."""
         ...
 
     async def free(self, thread_ids: Sequence[str]) -> Sequence[str]:
@@ -245,6 +257,6 @@ class Lanes(Protocol):
         """Tell the process that has the lane of a thread. Returns whether one heard it."""
         ...
 
-    def on_command(self, handler: Callable[[str, Command], None]) -> None:
-        """Have ``handler`` called with the thread and the command when this process is told something."""
+    def on_command(self, handler: Callable[[str, Command, str], None]) -> None:
+        """Have ``handler`` called when this process is told something: the thread, the command, on whose behalf."""
         ...

@@ -211,6 +211,7 @@ class MemoryLease:
     """A ``Lease`` that cannot be lost: its process is the only one."""
 
     was_abandoned: bool = False
+    leaves_open: bool = False
     is_lost: bool = False
 
 
@@ -220,14 +221,21 @@ class MemoryLanes:
     def __init__(self) -> None:
         self._locks: dict[str, asyncio.Lock] = {}
         self._wanted: Counter[str] = Counter()
+        self._left_open: set[str] = set()
 
     @asynccontextmanager
-    async def take(self, thread_id: str, *, urge: Command | None = None) -> AsyncIterator[MemoryLease]:
+    async def take(
+        self, thread_id: str, *, urge: Command | None = None, on_behalf_of: str = ""
+    ) -> AsyncIterator[MemoryLease]:
         """See ``Lanes``."""
         self._wanted[thread_id] += 1
         try:
             async with self._locks.setdefault(thread_id, asyncio.Lock()):
-                yield MemoryLease()
+                lease = MemoryLease(was_abandoned=thread_id in self._left_open)
+                yield lease
+                self._left_open.discard(thread_id)
+                if lease.leaves_open:
+                    self._left_open.add(thread_id)
         finally:
             self._wanted[thread_id] -= 1
             if not self._wanted[thread_id]:
@@ -242,6 +250,10 @@ class MemoryLanes:
         async with self.take(thread_id) as lease:
             yield lease
 
+    def holds(self, thread_id: str) -> bool:
+        """See ``Lanes``."""
+        return thread_id in self._locks
+
     async def free(self, thread_ids: Sequence[str]) -> Sequence[str]:
         """See ``Lanes``."""
         return [thread_id for thread_id in thread_ids if thread_id not in self._locks]
@@ -250,7 +262,7 @@ class MemoryLanes:
         """See ``Lanes``. There is no other process."""
         return False
 
-    def on_command(self, handler: Callable[[str, Command], None]) -> None:
+    def on_command(self, handler: Callable[[str, Command, str], None]) -> None:
         """See ``Lanes``. Nothing ever comes."""
 
 

@@ -22,7 +22,6 @@ from app.models.conversation import Message, TurnInput
 from app.models.events import (
     AgentEnd,
     AgentError,
-    BookingUpdate,
     EventSource,
     SttOutput,
     ThreadEvent,
@@ -165,6 +164,7 @@ class TurnRunner:
             else:
                 with CancelScope(shield=True):
                     await run.finish(outcome, failure)
+            lease.leaves_open |= not run.is_closed
 
     async def has_begun(self, turn_id: str) -> bool:
         """Return whether a turn was begun, here or elsewhere.
@@ -218,6 +218,8 @@ class _Run:
         self._lifecycle = Lifecycle()
         self._story = Turn(said)
         self._observers = [make(said) for make in runner._observers]
+        self.is_closed = False
+        """Nothing is left to do for the turn."""
         self._has_ended = False
         """The terminal event is out: whatever goes wrong from here on, there is no second one."""
 
@@ -273,6 +275,7 @@ class _Run:
                 await self._end_unsaved(failure if outcome == "failed" and failure else as_app_error(error))
         if self._has_ended or self._lifecycle.phase is Phase.ENDED:
             await self._close()
+            self.is_closed = True
 
     @property
     def _ids(self) -> dict[str, str]:
@@ -318,7 +321,7 @@ class _Run:
         if self._lifecycle.phase is Phase.HEARD:
             await self._append(await self._turn_start())
         for event in self._stages.undelivered():
-            if isinstance(event, ToolCall | ToolResult | BookingUpdate) and self._lifecycle.allows(event):
+            if isinstance(event, ToolCall | ToolResult) and self._lifecycle.allows(event):
                 await self._append(event)
         for event in self._lifecycle.closing(self._source):
             await self._append(event)

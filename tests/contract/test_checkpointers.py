@@ -16,16 +16,17 @@ from langgraph.checkpoint.conformance.capabilities import BASE_CAPABILITIES
 from pydantic import SecretStr
 
 from app.bootstrap import open_checkpointer, open_stores
+from app.chaos.services import Postgres, Service, run_postgres, run_redis
 from app.core.clock import new_id, now_ms
 from app.core.config import Settings
-from app.core.errors import Misconfigured, StoreError
+from app.core.errors import LaneLost, Misconfigured, StoreError
+from app.stores.checkpoints.fenced import FencedSaver
 from app.stores.checkpoints.postgres import libpq_url, migrate, open_postgres
 from app.stores.checkpoints.redis import open_redis
-from tests.services import Postgres, Service, run_postgres, run_redis
 
 pytestmark = pytest.mark.contract
 
-KINDS = ["memory", "sqlite", "postgres", "redis"]
+KINDS = ["memory", "sqlite", "postgres", "redis", "fenced"]
 EXTENDED = {"postgres": {"prune"}}
 """What a saver claims beyond the basics."""
 
@@ -47,7 +48,15 @@ def open_saver(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Ope
         given |= {"database_url": request.getfixturevalue("postgres_url"), "auto_migrate": True}
     if kind == "redis":
         given["redis_url"] = request.getfixturevalue("redis_url")
+    if kind == "fenced":
+        return lambda: _behind_a_fence(Settings(**given | {"checkpointer_type": "sqlite"}))
     return lambda: open_checkpointer(Settings(**given))
+
+
+@asynccontextmanager
+async def _behind_a_fence(settings: Settings) -> AsyncIterator[Saver]:
+    async with open_checkpointer(settings) as saver:
+        yield FencedSaver(saver, lambda _: True)
 
 
 def config(thread_id: str, **more: Any) -> Any:
@@ -111,6 +120,19 @@ async def test_threads_are_remembered_at_the_same_time(open_saver: Open) -> None
         names = [f"thread-{number}" for number in range(40)]
         await asyncio.gather(*(remember(saver, name, name) for name in names))
         assert await asyncio.gather(*(recall(saver, name) for name in names)) == names
+
+
+async def test_who_has_lost_a_thread_cannot_change_what_is_remembered_of_it(tmp_path: Path) -> None:
+    settings = Settings(database_url=f"sqlite+aiosqlite:///{tmp_path}/stores.db")
+    async with open_checkpointer(settings) as saver:
+        fenced = FencedSaver(saver, lambda thread_id: thread_id == "ours")
+        await remember(fenced, "ours", "new")
+        await remember(saver, "theirs", "new")
+        with pytest.raises(LaneLost):
+            await remember(fenced, "theirs", "old")
+        with pytest.raises(LaneLost):
+            await fenced.aput_writes(config("theirs", checkpoint_id="1"), [("said", "old")], "task")
+        assert [await recall(fenced, name) for name in ("ours", "theirs")] == ["new", "new"]
 
 
 @asynccontextmanager

@@ -55,8 +55,9 @@ class Orders:
         self.all: list[tuple[str, Command]] = []
         lanes.on_command(self._take)
 
-    def _take(self, thread_id: str, command: Command) -> None:
+    def _take(self, thread_id: str, command: Command, on_behalf_of: str) -> None:
         self.all.append((thread_id, command))
+        self.on_behalf_of = on_behalf_of
         self.came.set()
 
 
@@ -87,6 +88,7 @@ class TestEveryLanes:
             assert lease is None
         async with lanes.take_free(T) as lease:
             assert lease is not None
+            assert lanes.holds(T)
             assert list(await lanes.free([T])) == []
 
     async def test_a_lane_that_was_given_back_was_not_abandoned(self, lanes: Lanes) -> None:
@@ -111,6 +113,22 @@ class TestEveryLanes:
 
     async def test_there_is_nobody_to_command_where_nobody_has_the_lane(self, lanes: Lanes) -> None:
         assert not await lanes.command(T, "cancel")
+        assert not lanes.holds(T)
+
+
+async def leave_a_turn_open(lanes: Lanes) -> None:
+    async with lanes.take(T) as lease:
+        lease.leaves_open = True
+    async with lanes.take(T) as lease:
+        assert lease.was_abandoned
+    async with lanes.take(T) as lease:
+        assert not lease.was_abandoned
+
+
+async def test_who_leaves_a_turn_open_is_said_to_have_abandoned_the_lane(redis_url: str) -> None:
+    await leave_a_turn_open(MemoryLanes())
+    async with redis_lanes(redis_url, lease_seconds=0.2) as lanes:
+        await leave_a_turn_open(lanes)
 
 
 class TestBetweenProcesses:
@@ -160,13 +178,14 @@ class TestBetweenProcesses:
             orders = Orders(a)
 
             async def take() -> None:
-                async with b.take(T, urge="cancel"):
+                async with b.take(T, urge="cancel", on_behalf_of="turn-2"):
                     pass
 
             async with a.take(T):
                 tasks.start_soon(take)
                 await orders.came.wait()
             assert orders.all == [(T, "cancel")]
+            assert orders.on_behalf_of == "turn-2"
 
     async def test_the_lane_of_a_process_that_died_is_free_after_a_while_and_was_abandoned(
         self, process: Processes, redis_url: str
@@ -177,7 +196,7 @@ class TestBetweenProcesses:
                 await redis.call(lambda each: each.delete(thread_key(T, "lane")))
                 async with b.take(T) as lease:
                     assert lease.was_abandoned
-                    a._leases[T].is_lost = True
+                    a._leases[T].was_taken = True
             async with a.take(T) as lease:
                 assert not lease.was_abandoned
 

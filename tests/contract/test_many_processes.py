@@ -9,13 +9,13 @@ from typing import TypeVar
 import anyio
 import pytest
 
+from app.chaos.services import Postgres, run_postgres
 from app.core.errors import StoreError
 from app.models.delivery import cancelled_by_rider
 from app.stores.sql.bookings import SqlBookingStore
 from app.stores.sql.conversations import SqlConversationStore
 from app.stores.sql.database import Database
 from tests.contract.test_stores import booking, conversation, message, turn
-from tests.services import Postgres, run_postgres
 
 pytestmark = pytest.mark.contract
 

@@ -10,6 +10,7 @@ import anyio.lowlevel
 import pytest
 from pydantic import SecretStr
 
+from app.chaos.services import Redis, run_redis
 from app.core.clock import new_id, now_ms
 from app.core.errors import LaneLost, LogTruncated, StoreError
 from app.models.events import BookingUpdate, Record
@@ -19,7 +20,6 @@ from app.stores.redis.client import RedisClient
 from app.stores.redis.event_log import RedisEventLog
 from app.stores.redis.lanes import RedisLanes
 from tests.contract.test_event_log import T, chunk, chunks, end, numbers, read_after, read_until, texts
-from tests.services import Redis, run_redis
 
 pytestmark = pytest.mark.contract
 

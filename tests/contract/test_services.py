@@ -5,7 +5,7 @@ import psycopg
 import pytest
 import redis
 
-from tests.services import Postgres, Redis, is_alive, run_postgres, run_redis
+from app.chaos.services import Postgres, Redis, is_alive, run_postgres, run_redis
 
 pytestmark = pytest.mark.contract
 

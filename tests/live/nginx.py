@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from app.chaos.services import NotReady, Service, ServiceMissing, free_port
 from tests.live.server import ROOT
-from tests.services import Service, ServiceMissing, free_port
 
 _CONFIG = ROOT / "deploy" / "nginx.conf"
 
@@ -33,7 +33,7 @@ def run_nginx(ports: Sequence[int]) -> Iterator[Service]:
         [binary, "-c", str(config), "-e", "stderr", "-g", "daemon off;"],
         folder=folder,
         url=f"http://127.0.0.1:{port}",
-        ask=lambda: socket.create_connection(("127.0.0.1", port)).close(),
+        ask=lambda: _knock(port),
     )
     try:
         service.start()
@@ -41,6 +41,13 @@ def run_nginx(ports: Sequence[int]) -> Iterator[Service]:
     finally:
         service.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _knock(port: int) -> None:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError as error:
+        raise NotReady from error
 
 
 def _addressed(text: str, folder: Path, port: int, ports: Sequence[int]) -> str:

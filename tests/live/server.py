@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.services import free_port
+from app.chaos.services import free_port
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 40

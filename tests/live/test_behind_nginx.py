@@ -14,9 +14,9 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from app.chaos.services import Postgres, Redis
 from tests.live.nginx import run_nginx
 from tests.live.server import Rider, Server, rider, running_server
-from tests.services import Postgres, Redis
 
 pytestmark = pytest.mark.live
 

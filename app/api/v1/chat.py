@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.deps import Services, ServicesDep
 from app.api.errors import PROBLEMS
-from app.core.errors import AgentError, AppError, Conflict, DuplicateMessage, StoreError, TurnTimeout
+from app.core.errors import AgentError, AppError, Conflict, DuplicateMessage, LogTruncated, StoreError, TurnTimeout
 from app.models.booking import Booking
 from app.models.events import AgentChunk, ToolCall, ToolResult, TurnEnd
 from app.models.events import AgentError as AgentErrorEvent
@@ -131,17 +131,20 @@ async def _run(
     """Submit, and read the log until the turn's terminal event."""
     streaming = services.streaming
     thread_id = thread_id or streaming.new_thread_id()
+    turn_id = None
     try:
         async with streaming.subscribe(thread_id, user_id=user_id) as reader:
             turn_id = await streaming.submit(
                 text, thread_id=thread_id, user_id=user_id, client_id=client_id, message_id=message_id
             )
             answer = await _collect(reader, thread_id, turn_id)
-    except DuplicateMessage as known:
+    except (DuplicateMessage, LogTruncated) as reason:
+        # Taken before, or the log began anew in the middle: the answer is read from the first event on.
+        taken = reason.turn_id if isinstance(reason, DuplicateMessage) else turn_id
         async with streaming.subscribe(thread_id, after_seq=0, user_id=user_id) as reader:
-            if not reader.recovered:
+            if taken is None or not reader.recovered:
                 raise
-            answer = await _collect(reader, thread_id, known.turn_id)
+            answer = await _collect(reader, thread_id, taken)
     if answer.end.status == "failed":
         raise _failure(answer.error)
     return answer

@@ -86,17 +86,19 @@ async def _stream(services: Services, thread_id: str, after_seq: int, epoch: str
             yield format_sse_event(retry=_RETRY_MS)
             if not reader.recovered:
                 start = await services.threads.replay_start(thread_id, reader)
+                after_seq = reader.position.seq
                 yield format_sse_event(data_str=dialect.encode(start), id=str(reader.position.seq))
             try:
                 while (records := await _read(reader, services.connections.restart)) is not None:
                     for record in records:
                         yield format_sse_event(data_str=dialect.encode_record(record), id=str(record.seq))
+                        after_seq = record.seq
                     if not records:
                         yield KEEPALIVE_COMMENT
                 return
             except LogTruncated:
-                # The log begins anew: no position in it is the reader's.
-                after_seq, epoch = NOWHERE, None
+                # The log begins anew, or has left the client behind: it says what it still has.
+                epoch = reader.position.epoch
 
 
 @router.get("/{thread_id:path}", response_model=Thread, response_model_exclude_none=False)

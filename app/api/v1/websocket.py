@@ -15,7 +15,7 @@ from app.api.dialects.native import NativeDialect
 from app.api.errors import RETRY_AFTER, problem
 from app.api.origins import is_allowed_origin
 from app.core.errors import AppError, BadInput, Draining, DuplicateMessage, LogTruncated, Overloaded
-from app.models.events import NOWHERE, BaseEvent, Pong, SystemMessage
+from app.models.events import BaseEvent, Pong, SystemMessage
 from app.models.inputs import (
     AudioStart,
     AudioStop,
@@ -245,8 +245,8 @@ class Connection:
                         try:
                             await self._pump(reader, delivery)
                         except LogTruncated:
-                            # The log begins anew: no position in it is the client's.
-                            after_seq, epoch, announces = NOWHERE, None, True
+                            # The log begins anew, or has left the client behind: it says what it still has.
+                            after_seq, epoch, announces = delivery.sent_seq, reader.position.epoch, True
         finally:
             delivery.stopped.set()
             if self._deliveries.get(thread_id) is delivery:

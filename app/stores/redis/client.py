@@ -67,6 +67,7 @@ class RedisClient:
             retry=retry,
         )
         self._redis: Redis = Redis(connection_pool=self._pool)
+        self.timeout = timeout
         self._life = ""
         self._digests: dict[Script, str] = {}
 

@@ -10,6 +10,7 @@ import anyio
 import structlog
 
 from app.core.clock import NewId, NowMs
+from app.core.deadlines import store_deadline
 from app.core.errors import StoreError
 from app.models.events import Position, Record, ThreadEvent, TurnEvent
 from app.stores.redis.channels import Channels
@@ -96,8 +97,9 @@ class RedisEventLog:
 
     async def position(self, thread_id: str) -> Position:
         """See ``EventLog``."""
-        await self._writer.flush(thread_id)
-        return (await self._look(thread_id))[0]
+        with store_deadline(self._redis.timeout):
+            await self._writer.flush(thread_id)
+            return (await self._look(thread_id))[0]
 
     async def append(self, thread_id: str, events: Sequence[ThreadEvent], *, durable: bool = False) -> None:
         """See ``EventLog``."""
@@ -121,14 +123,15 @@ class RedisEventLog:
         self, thread_id: str, *, after_seq: int | None = None, epoch: str | None = None
     ) -> AsyncIterator[RedisLogReader]:
         """See ``EventLog``."""
-        await self._writer.flush(thread_id)
         feed = self._feeds.get(thread_id)
         if feed is None:
             feed = self._listen(thread_id)
         feed.holders += 1
         try:
-            await feed.ready.wait()
-            newest, first_seq, prior = await self._look(thread_id)
+            with store_deadline(self._redis.timeout):
+                await self._writer.flush(thread_id)
+                await feed.ready.wait()
+                newest, first_seq, prior = await self._look(thread_id)
             feed.catch_up(newest)
             if after_seq is not None and epoch == prior.epoch and after_seq <= prior.seq:
                 epoch = newest.epoch
@@ -148,7 +151,8 @@ class RedisEventLog:
 
     async def forget(self, thread_id: str) -> None:
         """See ``EventLog``."""
-        await self._writer.flush(thread_id)
+        with store_deadline(self._redis.timeout):
+            await self._writer.flush(thread_id)
         await self._redis.run(FORGET, _keys(thread_id), (thread_key(thread_id, "channel"),))
         feed = self._feeds.get(thread_id)
         if feed is not None:

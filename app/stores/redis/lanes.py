@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -70,7 +71,16 @@ class RedisLease:
     thread_id: str
     token: str
     was_abandoned: bool = False
-    is_lost: bool = False
+    leaves_open: bool = False
+    valid_until: float = 0.0
+    """On the clock that goes on while the process stands still: no longer than Redis keeps the lane."""
+    was_taken: bool = False
+    """Another process has it; Redis says so."""
+
+    @property
+    def is_lost(self) -> bool:
+        """See ``Lease``."""
+        return self.was_taken or time.monotonic() > self.valid_until
 
 
 class RedisLanes:
@@ -95,7 +105,7 @@ class RedisLanes:
         self._numbers = itertools.count(1)
         self._leases: dict[str, RedisLease] = {}
         self._waiting: dict[str, list[asyncio.Event]] = {}
-        self._handler: Callable[[str, Command], None] = _ignore
+        self._handler: Callable[[str, Command, str], None] = _ignore
         self._keeper: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -121,14 +131,21 @@ class RedisLanes:
     def token(self, thread_id: str) -> str:
         """Return what proves that this process has the lane of a thread; without it, what proves nothing."""
         lease = self._leases.get(thread_id)
-        return "none" if lease is None or lease.is_lost else lease.token
+        return "none" if lease is None or lease.was_taken else lease.token
+
+    def holds(self, thread_id: str) -> bool:
+        """Return whether this process has the lane of a thread, as far as it can know without asking."""
+        lease = self._leases.get(thread_id)
+        return lease is not None and not lease.is_lost
 
     @asynccontextmanager
-    async def take(self, thread_id: str, *, urge: Command | None = None) -> AsyncIterator[RedisLease]:
+    async def take(
+        self, thread_id: str, *, urge: Command | None = None, on_behalf_of: str = ""
+    ) -> AsyncIterator[RedisLease]:
         """See ``Lanes``."""
         lease = self._make(thread_id)
         try:
-            await self._wait_for(lease, urge)
+            await self._wait_for(lease, urge, on_behalf_of)
             yield lease
         finally:
             await self._give_back(lease)
@@ -154,33 +171,38 @@ class RedisLanes:
         holder = await self._redis.call(lambda redis: redis.get(thread_key(thread_id, "lane")))
         return holder is not None and await self._tell(str(holder), thread_id, command)
 
-    def on_command(self, handler: Callable[[str, Command], None]) -> None:
+    def on_command(self, handler: Callable[[str, Command, str], None]) -> None:
         """See ``Lanes``."""
         self._handler = handler
 
     def _make(self, thread_id: str) -> RedisLease:
         return RedisLease(thread_id, f"{self._process_id}:{next(self._numbers)}")
 
-    async def _try(self, lease: RedisLease, *, urge: Command | None = None, channel: str) -> bool:
+    async def _try(
+        self, lease: RedisLease, *, urge: Command | None = None, on_behalf_of: str = "", channel: str
+    ) -> bool:
         """Take the lane if it is free; else urge whoever has it."""
         args = (lease.token, self._lease_ms, _ABANDONED_MS, channel)
+        valid_until = time.monotonic() + self._lease_seconds
         taken, answer = await self._redis.run(_TAKE, _keys(lease.thread_id), args)
         if taken:
             lease.was_abandoned = bool(answer)
+            lease.valid_until = valid_until
             self._leases[lease.thread_id] = lease
             return True
         if urge is not None:
-            await self._tell(str(answer), lease.thread_id, urge)
+            await self._tell(str(answer), lease.thread_id, urge, on_behalf_of)
         return False
 
-    async def _wait_for(self, lease: RedisLease, urge: Command | None) -> None:
+    async def _wait_for(self, lease: RedisLease, urge: Command | None, on_behalf_of: str) -> None:
         """Try whenever the lane is given back, and now and then: a process that died says nothing."""
         bell = asyncio.Event()
         waiting = self._waiting.setdefault(lease.thread_id, [])
         waiting.append(bell)
         try:
             # Said once: the one who has the lane may begin another turn meanwhile, which is not meant.
-            while not await self._try(lease, urge=urge, channel=process_channel(self._process_id)):
+            channel = process_channel(self._process_id)
+            while not await self._try(lease, urge=urge, on_behalf_of=on_behalf_of, channel=channel):
                 with anyio.move_on_after(self._lease_seconds / 4):
                     await bell.wait()
                 bell.clear()
@@ -193,30 +215,34 @@ class RedisLanes:
     async def _give_back(self, lease: RedisLease) -> None:
         if self._leases.get(lease.thread_id) is lease:
             del self._leases[lease.thread_id]
+        if lease.is_lost or lease.leaves_open:
+            return  # it runs out, and that it was not given back is what tells the next one
         with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
             try:
                 await self._redis.run(
                     _GIVE_BACK, _keys(lease.thread_id), (lease.token, f"{_FREE} {lease.token} {lease.thread_id}")
                 )
             except StoreError as error:
-                # It runs out by itself, and whoever takes it finds that nothing is left to close.
+                # It runs out by itself, and whoever takes it then finds that nothing is left to close.
                 log.warning("lane could not be given back", thread_id=lease.thread_id, exc_info=error)
 
-    async def _tell(self, token: str, thread_id: str, command: Command) -> bool:
+    async def _tell(self, token: str, thread_id: str, command: Command, on_behalf_of: str = "") -> bool:
         process_id = token.rpartition(":")[0]
         # It names the lease: what arrives when that one is over is not meant for the next.
-        message = f"{command} {token} {thread_id}"
+        message = f"{command} {token} {thread_id} {on_behalf_of}"
         heard = await self._redis.call(lambda redis: redis.publish(process_channel(process_id), message))
         return bool(heard)
 
     def _obey(self, message: str) -> None:
-        command, token, thread_id = message.split(" ", 2)
+        command, _, rest = message.partition(" ")
+        token, _, rest = rest.partition(" ")
+        thread_id, _, on_behalf_of = rest.partition(" ")
         lease = self._leases.get(thread_id)
         if command == _FREE:
             for bell in self._waiting.get(thread_id, ()):
                 bell.set()
         elif command in _COMMANDS and lease is not None and lease.token == token:
-            self._handler(thread_id, command)  # type: ignore[arg-type]
+            self._handler(thread_id, command, on_behalf_of)  # type: ignore[arg-type]
 
     @property
     def _lease_ms(self) -> int:
@@ -230,21 +256,24 @@ class RedisLanes:
             if not leases:
                 continue
             calls = [(_KEEP, _keys(lease.thread_id), (lease.token, self._lease_ms, _ABANDONED_MS)) for lease in leases]
+            valid_until = time.monotonic() + self._lease_seconds
             try:
                 answers = await self._redis.run_all(calls)
             except StoreError as error:
                 log.warning("lanes could not be renewed", lanes=len(leases), exc_info=error)
                 continue
             for lease, answer in zip(leases, answers, strict=True):
-                if answer == 0 and self._leases.get(lease.thread_id) is lease:
+                if answer == 1:
+                    lease.valid_until = valid_until
+                elif answer == 0 and self._leases.get(lease.thread_id) is lease:
                     log.warning("lane was lost", thread_id=lease.thread_id)
-                    lease.is_lost = True
-                    self._handler(lease.thread_id, "cancel")
+                    lease.was_taken = True
+                    self._handler(lease.thread_id, "cancel", "")
 
 
 def _keys(thread_id: str) -> list[str]:
     return [thread_key(thread_id, part) for part in ("lane", "lane:memory", "lane:waiting")]
 
 
-def _ignore(thread_id: str, command: Command) -> None:
+def _ignore(thread_id: str, command: Command, on_behalf_of: str) -> None:
     """Nobody has asked for commands."""

@@ -18,6 +18,7 @@ log = structlog.stdlib.get_logger("voztaxi.event_log")
 
 _AGAIN_SECONDS = 0.2
 _THREADS_AT_ONCE = 64
+_UNITS_AT_ONCE = 256
 
 
 @dataclass(slots=True, eq=False)
@@ -156,19 +157,16 @@ class LogWriter:
             for thread_id in threads:
                 del self._due[thread_id]
             batches = {thread_id: batch for thread_id in threads if (batch := self._next_batch(thread_id)) is not None}
+            answers: list[object]
             try:
                 answers = await self._redis.run_all([self._call(*item) for item in batches.items()])
             except StoreError as error:
-                log.warning("events could not be stored yet", waiting=self.backlog, exc_info=error)
-                for thread_id in batches:
-                    self._fail(thread_id, error)
-                await anyio.sleep(_AGAIN_SECONDS)
-                continue
+                answers = [error] * len(batches)
             for (thread_id, batch), answer in zip(batches.items(), answers, strict=True):
                 self._conclude(thread_id, batch, answer)
-            refused = next((answer for answer in answers if isinstance(answer, Exception)), None)
-            if refused is not None:
-                log.warning("events were refused", error=repr(refused))
+            failure = next((answer for answer in answers if isinstance(answer, Exception)), None)
+            if failure is not None:
+                log.warning("events could not be stored yet", waiting=self.backlog, exc_info=failure)
                 await anyio.sleep(_AGAIN_SECONDS)
 
     def _put(self, thread_id: str, unit: _Unit) -> None:
@@ -193,7 +191,9 @@ class LogWriter:
             else:
                 self._number += 1
                 number = self._number
-                while first.done is None and queue.units and queue.units[0].joins(first):
+                while (
+                    first.done is None and len(units) < _UNITS_AT_ONCE and queue.units and queue.units[0].joins(first)
+                ):
                     units.append(queue.units.popleft())
             queue.contested = None
             queue.batch = _Batch(number, units)
@@ -219,7 +219,7 @@ class LogWriter:
         if queue is None or queue.batch is not batch:
             return
         if isinstance(answer, Exception):
-            self._fail(thread_id, StoreError("El registro de eventos no se pudo guardar."))
+            self._fail(thread_id, queue)
             return
         queue.batch = None
         error: AppError | None = None
@@ -234,16 +234,13 @@ class LogWriter:
             del self._queues[thread_id]
         self._progress.set()
 
-    def _fail(self, thread_id: str, error: StoreError) -> None:
+    def _fail(self, thread_id: str, queue: _Queue) -> None:
         """Send a batch again; one that somebody waits for is theirs to give up or to repeat."""
-        queue = self._queues.get(thread_id)
-        if queue is None or queue.batch is None:
-            return
-        waits = queue.batch.units[0].done
+        waits = queue.batch.units[0].done if queue.batch else None
         if waits is None:
             self._due[thread_id] = None
         elif not waits.done():
-            waits.set_exception(error)
+            waits.set_exception(StoreError("El registro de eventos no se pudo guardar."))
 
     def _give_up(self, thread_id: str, unit: _Unit) -> None:
         """Nobody waits for a durable append any more: what comes next takes its place."""

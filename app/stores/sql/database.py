@@ -21,12 +21,8 @@ log = structlog.stdlib.get_logger("voztaxi.database")
 _FAILURES: tuple[type[Exception], ...] = (SQLAlchemyError, sqlite3.Error, OSError, OverflowError, UnicodeError)
 _CLOSE_SECONDS = 2.0
 _MIGRATION_LOCK = 0x766F7A  # "voz": any number will do that nobody else takes in the same database
-_PRAGMAS = (
-    "PRAGMA busy_timeout=5000",
-    "PRAGMA journal_mode=WAL",
-    "PRAGMA synchronous=NORMAL",
-    "PRAGMA foreign_keys=ON",
-)
+_PRAGMAS = ("PRAGMA busy_timeout=5000", "PRAGMA synchronous=NORMAL", "PRAGMA foreign_keys=ON")
+_WAL_ATTEMPTS = 20
 
 
 class Database:
@@ -267,6 +263,16 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
     for pragma in _PRAGMAS:
         cursor.execute(pragma)
+    for attempts_left in reversed(range(_WAL_ATTEMPTS)):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError:
+            if not attempts_left:
+                raise
+            # Of two that open a new file one is refused at once. A transaction waits until the other is done.
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.execute("COMMIT")
     cursor.close()
 
 

@@ -1,7 +1,7 @@
-"""Real services for tests: PostgreSQL and Redis from the binaries that are installed.
+"""Real services: PostgreSQL and Redis from the binaries that are installed, for the chaos and for tests.
 
 Each runs on a free loopback port in a temporary folder of its own, and is gone after its block, also
-when the block is interrupted. Nothing here needs pytest::
+when the block is interrupted::
 
     with run_postgres() as postgres, postgres.new_database() as url:
         ...
@@ -28,7 +28,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import psycopg
 import redis
 
@@ -38,6 +38,10 @@ STOP_SECONDS = 20
 
 class ServiceMissing(RuntimeError):
     """A service is not installed."""
+
+
+class NotReady(Exception):
+    """A service does not answer yet."""
 
 
 def free_port() -> int:
@@ -51,7 +55,7 @@ def free_port() -> int:
 def is_alive(pid: int) -> bool:
     """Return whether a process runs; one that is only waited for by its parent does not."""
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
@@ -63,7 +67,7 @@ class Service:
         command: What starts it, in the foreground.
         folder: Where it runs and logs to ``log.txt``.
         url: How clients find it.
-        ask: Raises where it does not answer yet.
+        ask: Raises where it does not answer yet: ``NotReady``, or what the client of a store raises.
         options: Further arguments of ``Popen``.
     """
 
@@ -83,11 +87,21 @@ class Service:
         assert self._process is not None, "it was not started"
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and its first process has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         """Start it, with the data and the port of before, and wait until it answers."""
+        self.launch()
+        self.wait_until_ready()
+
+    def launch(self) -> None:
+        """Start its process. It ends with the thread that calls this: call it in one that stays."""
         with (self._folder / "log.txt").open("ab") as log:
-            # A session of its own: Ctrl-C is for the tests, which stop the service when they are done.
-            self._process = subprocess.Popen(
+            # A session of its own: Ctrl-C is for us, who stop the service when we are done.
+            self._process = subprocess.Popen(  # noqa: S603 - commands of ours
                 [*_dies_with_us(), *self._command],
                 cwd=self._folder,
                 stdout=log,
@@ -95,11 +109,19 @@ class Service:
                 start_new_session=True,
                 **self._options,
             )
+
+    def wait_until_ready(self) -> None:
+        """Wait until it answers.
+
+        Raises:
+            RuntimeError: It ended, or does not answer; the message has its log. It runs no more.
+        """
+        assert self._process is not None, "it was not started"
         deadline = time.monotonic() + START_SECONDS
         while self._process.poll() is None and time.monotonic() < deadline:
             try:
                 self._ask()
-            except (psycopg.OperationalError, redis.ConnectionError, OSError):
+            except (NotReady, psycopg.OperationalError, redis.ConnectionError):
                 time.sleep(0.02)
             else:
                 return
@@ -171,7 +193,7 @@ class Postgres(Service):
     def run(self, statement: str) -> None:
         """Run one statement in the first database."""
         with psycopg.connect(_libpq(self.url), autocommit=True, connect_timeout=STOP_SECONDS) as connection:
-            connection.execute(statement)  # type: ignore[call-overload]
+            connection.execute(statement)
 
 
 class Redis(Service):
@@ -199,7 +221,7 @@ def run_postgres(*settings: str) -> Iterator[Postgres]:
             options = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         data, port = folder / "data", free_port()
         how = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"]
-        made = subprocess.run(
+        made = subprocess.run(  # noqa: S603 - a command of ours
             [binaries / "initdb", "-D", data, *how],
             cwd=folder,
             stdout=subprocess.PIPE,

@@ -1,0 +1,68 @@
+"""A message that is sent again under its own name."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from app.core.errors import DuplicateMessage
+from app.models.events import AgentChunk, TurnEnd, TurnStart
+from app.stores.base import Command
+from app.stores.memory import MemoryLanes
+from tests.desk import Desk, open_desk
+
+pytestmark = pytest.mark.integration
+
+
+async def turns(desk: Desk, thread_id: str = "t") -> list[str]:
+    return [record.event.turn_id for record in await desk.log(thread_id) if isinstance(record.event, TurnStart)]
+
+
+async def test_sent_many_times_at_once_it_runs_once() -> None:
+    async with open_desk() as desk:
+        streaming = desk.services.streaming
+        async with streaming.subscribe("t") as reader:
+            sent = (streaming.submit("Hola", thread_id="t", message_id="m") for _ in range(20))
+            answers = await asyncio.gather(*sent, return_exceptions=True)
+            [turn_id] = [answer for answer in answers if isinstance(answer, str)]
+            assert {answer.turn_id for answer in answers if isinstance(answer, DuplicateMessage)} == {turn_id}
+            while not any(isinstance(record.event, TurnEnd) for record in await reader.read()):
+                pass
+        assert await turns(desk) == [turn_id]
+
+
+async def test_sent_again_after_its_turn_it_neither_runs_nor_interrupts() -> None:
+    async with open_desk() as desk:
+        first = await desk.say("Hola", message_id="m")
+        with pytest.raises(DuplicateMessage) as known:
+            await desk.services.streaming.submit("Hola", thread_id="t", message_id="m")
+        assert known.value.turn_id == first.end.turn_id
+        assert len(await turns(desk)) == 1
+
+
+async def test_one_name_in_two_threads_is_two_messages() -> None:
+    async with open_desk() as desk:
+        one = await desk.say("Hola", thread_id="one", message_id="m")
+        two = await desk.say("Hola", thread_id="two", message_id="m")
+        assert one.end.turn_id != two.end.turn_id
+
+
+@pytest.mark.parametrize(("is_the_same", "status"), [(True, "completed"), (False, "interrupted")])
+async def test_another_process_that_has_the_same_message_does_not_interrupt_its_turn(
+    is_the_same: bool, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Callable[[str, Command, str], None]] = []
+    monkeypatch.setattr(MemoryLanes, "on_command", lambda lanes, handler: told.append(handler))
+
+    async with open_desk(offline_word_delay_ms=5) as desk:
+        streaming = desk.services.streaming
+        async with streaming.subscribe("t") as reader:
+            turn_id = await streaming.submit("Hola", thread_id="t", message_id="m")
+            events: list[object] = []
+            while not any(isinstance(event, AgentChunk) for event in events):
+                events += [record.event for record in await reader.read()]
+            told[0]("t", "cancel", turn_id if is_the_same else "of another message")
+            while not any(isinstance(event, TurnEnd) for event in events):
+                events += [record.event for record in await reader.read()]
+
+    assert [event.status for event in events if isinstance(event, TurnEnd)] == [status]
