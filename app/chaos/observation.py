@@ -114,7 +114,7 @@ class RiderLog:
     refusals: list[str] = field(default_factory=list)
     """Codes of the errors that were met."""
     failures: list[tuple[str, float]] = field(default_factory=list)
-    """Code of each failed turn, and when its end came: Unix time."""
+    """Code of each failed turn, and when its end was written: Unix time."""
     is_booked: bool = False
     gave_up: str | None = None
     """Why the rider's conversation did not come to its end."""

@@ -153,13 +153,14 @@ def _is_disturbed(recovery: Recovery, happened: Sequence[Happened]) -> bool:
 
 def _worker_lost(outcome: Aftermath) -> dict[str, float]:
     """Return how long after a kill the turns of the dead were ended by others."""
-    kills = [each for each in outcome.happened if each.kind == "kill_server"]
+    away = [each for each in outcome.happened if each.kind in SERVER_FAULTS]
     stores = [each for each in outcome.happened if each.kind not in SERVER_FAULTS and each.kind != "fleet_trouble"]
     every, clear = [], []
     for each in outcome.evidence:
         for code, at in each.rider.failures:
-            before = [kill for kill in kills if kill.unix <= at]
-            if code != "worker_lost" or not before:
+            before = [fault for fault in away if fault.unix <= at]
+            # A frozen server loses its turns too: those are not counted here.
+            if code != "worker_lost" or not before or before[-1].kind != "kill_server":
                 continue
             kill = before[-1]
             seconds = at - kill.unix

@@ -325,7 +325,7 @@ class Rider:
         self._frames_of_turn += 1
         if frame["type"] == "turn_end":
             if frame["status"] == "failed":
-                self.log.failures.append((self._code_of_failure, time.time()))
+                self.log.failures.append((self._code_of_failure, frame["ts"] / 1000))
             if current is not None and current.turn_id == turn_id:
                 self._end = frame
 

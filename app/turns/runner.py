@@ -220,8 +220,8 @@ class _Run:
         self._observers = [make(said) for make in runner._observers]
         self.is_closed = False
         """Nothing is left to do for the turn."""
-        self._has_ended = False
-        """The terminal event is out: whatever goes wrong from here on, there is no second one."""
+        self._told: TurnStatus | None = None
+        """What the terminal event said, once it is out: whatever goes wrong from here on, there is no second one."""
 
     async def take_up(self) -> None:
         """Learn from the log what was said before the process died."""
@@ -234,6 +234,8 @@ class _Run:
                         if isinstance(record.event, TurnEvent) and record.event.turn_id == self._said.turn_id:
                             self._lifecycle.accept(record.event)
                             self._story.observe(record.event)
+                            if isinstance(record.event, TurnEnd):
+                                self._told = record.event.status
 
     async def begin(self) -> None:
         """Store that the turn runs and what the rider said, before anything is answered."""
@@ -260,20 +262,24 @@ class _Run:
     async def finish(self, outcome: TurnStatus, failure: AppError | None) -> None:
         """Close what is open, save, and log the terminal event. Never raises.
 
-        A turn whose terminal event cannot be logged stays unclosed, to be found and ended later.
+        A turn whose terminal event is not known to be stored stays unclosed, to be found and ended later;
+        so does one that was told to have failed because it could not be saved.
         """
         try:
-            if self._lifecycle.phase is not Phase.ENDED:
+            if self._told is None:
                 await self._say_what_is_missing()
                 with store_deadline(self._limits.store):
                     await self._save(outcome)
                 with store_deadline(self._limits.store):
                     await self._end(outcome, failure, durable=True)
+            else:
+                with store_deadline(self._limits.store):
+                    await self._save(self._told)
         except Exception as error:
             log.warning("turn could not be saved", exc_info=error, **self._ids)
-            if not self._has_ended:
+            if self._told is None:
                 await self._end_unsaved(failure if outcome == "failed" and failure else as_app_error(error))
-        if self._has_ended or self._lifecycle.phase is Phase.ENDED:
+        else:
             await self._close()
             self.is_closed = True
 
@@ -338,7 +344,7 @@ class _Run:
             with store_deadline(self._limits.store):
                 await self._end("failed", failure, durable=False)
         except Exception:
-            log.exception("turn ended badly", has_terminal_event=self._has_ended, **self._ids)
+            log.exception("turn ended badly", has_terminal_event=self._told is not None, **self._ids)
 
     async def _close(self) -> None:
         """Note that nothing is left to do; where that fails, the turn and its end are found later."""
@@ -355,6 +361,6 @@ class _Run:
         if failure is not None:
             events.insert(0, self._source.make(AgentError, error=failure.message, code=failure.error_code))
         await self._log.append(self._said.thread_id, events, durable=durable)
-        self._has_ended = True
+        self._told = outcome
         for event in events:
             self._note(event)

@@ -18,6 +18,7 @@ from app.stores.base import LogReader
 from app.stores.redis.channels import Channels
 from app.stores.redis.client import RedisClient
 from app.stores.redis.event_log import RedisEventLog
+from app.stores.redis.keys import thread_key
 from app.stores.redis.lanes import RedisLanes
 from tests.contract.test_event_log import T, chunk, chunks, end, numbers, read_after, read_until, texts
 
@@ -136,6 +137,21 @@ class TestFencing:
                 await a.log.append(T, chunks("mine"), durable=True)
             with pytest.raises(LaneLost):
                 await a.log.append(T, [end("too late")], durable=True)
+
+    async def test_a_lane_that_ran_out_still_takes_events_until_somebody_else_takes_it(self, redis_url: str) -> None:
+        async with (
+            open_process(redis_url, is_fenced=True) as a,
+            open_process(redis_url, is_fenced=True) as b,
+            RedisClient(SecretStr(redis_url)) as redis,
+        ):
+            async with a.lanes.take(T):
+                # As time would do it, while Redis stands still.
+                await redis.call(lambda each: each.delete(thread_key(T, "lane")))
+                await a.log.append(T, chunks("still mine"), durable=True)
+                async with b.lanes.take(T):
+                    with pytest.raises(LaneLost):
+                        await a.log.append(T, chunks("no longer"), durable=True)
+            assert texts(await read_after(b.log, 0)) == ["still mine"]
 
 
 class TestWhenTheServerFails:

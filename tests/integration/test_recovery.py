@@ -2,6 +2,7 @@
 
 import pytest
 
+from app.core.clock import new_id, now_ms
 from app.models.conversation import TurnInput
 from app.models.events import (
     AgentChunk,
@@ -17,6 +18,7 @@ from app.models.events import (
 )
 from app.turns.turn import Turn
 from tests.desk import make_stores, open_desk
+from tests.fakes import Faults, FaultyConversations, WatchedLog
 
 pytestmark = pytest.mark.integration
 
@@ -79,3 +81,25 @@ async def test_a_turn_that_was_saved_ends_as_it_was_saved_and_only_once(ended: b
         ends = [event for event in events if isinstance(event, TurnEnd)]
         assert [(end.status, end.text) for end in ends] == [("completed", "¡Claro!")]
         assert events[-1] is ends[0]
+
+
+@pytest.mark.parametrize("fails", ["the save", "the log"])
+async def test_a_turn_that_was_told_to_have_failed_is_saved_and_closed_later_without_a_second_end(fails: str) -> None:
+    conversations = FaultyConversations(Faults({1: "raise"} if fails == "the save" else {}))
+    limits = {"new_id": new_id, "now_ms": now_ms, "max_events": 1000, "max_age_ms": 3_600_000}
+    log = WatchedLog(conversations, Faults({0: "raise"} if fails == "the log" else {}), **limits)
+    stores = make_stores(conversations=conversations, event_log=log)
+    async with open_desk(stores=stores) as desk:
+        failed = await desk.say("Hola")
+        [unclosed] = await conversations.unclosed_turns()
+        after = await desk.say("Hola")
+        ends = [record.event for record in await desk.log() if isinstance(record.event, TurnEnd)]
+        stored = await conversations.turn(failed.end.turn_id)
+
+    assert failed.end.status == "failed"
+    assert unclosed.turn_id == failed.end.turn_id
+    assert [end.status for end in ends] == ["failed", after.end.status]
+    assert after.end.status == "completed"
+    assert stored is not None
+    assert stored.status == ("failed" if fails == "the save" else "completed")
+    assert not await conversations.unclosed_turns()

@@ -41,9 +41,10 @@ end
 APPEND = Script(
     _KNOWN
     + """
--- KEYS: events, log, lane. ARGV: writer, number of the batch, token or '', newest events kept, how long
+-- KEYS: events, log, memory of the lane. ARGV: writer, number of the batch, token or '', newest events kept, how long
 -- in milliseconds, now, an epoch if one is needed, the channel, then the JSON of each event.
--- A batch that was taken before is not taken again, whatever is in it.
+-- A batch that was taken before is not taken again, whatever is in it. The memory of the lane says who took it last:
+-- a lane that ran out while nobody else wanted it is still the writer's.
 local token, kept, kept_ms = ARGV[3], ARGV[4], tonumber(ARGV[5])
 local log = known(KEYS[2], ARGV[1], ARGV[7])
 if log.batch >= tonumber(ARGV[2]) then return 'known' end

@@ -200,7 +200,7 @@ class LogWriter:
         return queue.batch
 
     def _call(self, thread_id: str, batch: _Batch) -> Call:
-        keys = [thread_key(thread_id, part) for part in ("events", "log", "lane")]
+        keys = [thread_key(thread_id, part) for part in ("events", "log", "lane:memory")]
         head = (
             self._writer,
             batch.number,
