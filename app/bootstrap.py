@@ -158,7 +158,7 @@ async def open_services(
                     max_active_turns=settings.max_active_turns,
                     grace_seconds=settings.turn_grace_seconds,
                     wait_seconds=settings.turn_timeout_seconds,
-                    sweep_seconds=settings.lease_seconds / 2,
+                    sweep_seconds=settings.lease_seconds / 4,
                 ),
             )
         )
