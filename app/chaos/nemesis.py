@@ -82,7 +82,8 @@ class Nemesis:
             await anyio.sleep(_WATCH_SECONDS)
             for server in self._cluster.servers:
                 if server.is_wanted and not server.is_running:
-                    self.crashes.append(f"{server.url} ended with {await to_thread.run_sync(server.wait, 0.0)}")
+                    server.is_wanted = False
+                    self.crashes.append(f"{server.url} ended with {server.wait(0.0)}")
                     await self._start(server)
 
     async def mend(self) -> None:
@@ -92,10 +93,9 @@ class Nemesis:
             if service is not None:
                 await self._bring_back(service)
         for server in self._cluster.servers:
-            if server.is_running and server.is_wanted:
+            if server.is_running:
                 server.resume()
-                await to_thread.run_sync(server.wait_until_ready)
-            else:
+            if not server.is_wanted:
                 await self._start(server)
         await self._fleet.calm()
 
@@ -172,7 +172,7 @@ class Nemesis:
         while True:
             server.launch()  # here: a process lives no longer than the thread that starts it
             try:
-                await to_thread.run_sync(server.wait_until_ready, abandon_on_cancel=True)
+                await to_thread.run_sync(server.wait_until_ready)
             except RuntimeError:
                 await anyio.sleep(0.5)
             else:
@@ -183,7 +183,7 @@ class Nemesis:
             service.resume()
             return
         service.launch()
-        await to_thread.run_sync(service.wait_until_ready, abandon_on_cancel=True)
+        await to_thread.run_sync(service.wait_until_ready)
 
 
 @asynccontextmanager

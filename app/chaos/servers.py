@@ -26,7 +26,7 @@ class AppServer(Service):
         self.log = folder / "log.txt"
         self.starts = 0
         self.is_wanted = False
-        """Whether it should be running: one that ends by itself has crashed."""
+        """Whether it was ready and nobody ended it: one that is then gone has crashed."""
         url = f"http://127.0.0.1:{port}"
 
         def ask() -> None:
@@ -42,8 +42,13 @@ class AppServer(Service):
 
     def launch(self) -> None:
         """See ``Service``."""
+        self.is_wanted = False
         super().launch()
         self.starts += 1
+
+    def wait_until_ready(self) -> None:
+        """See ``Service``."""
+        super().wait_until_ready()
         self.is_wanted = True
 
     def terminate(self) -> None:

@@ -51,7 +51,7 @@ class StormOptions:
     riders: int
     seed: int
     servers: int = 3
-    talking: int = 60
+    talking: int = 48
     """Riders in the middle of their conversation at a time."""
     minutes: float = 12.0
     """Within this time the last taxi must have been ordered."""

@@ -35,6 +35,8 @@ from app.turns.runner import Gate, TurnRunner
 log = structlog.stdlib.get_logger("voztaxi.streaming")
 
 _AGAIN_SECONDS = 0.5
+_CLOSED_AT_ONCE = 8
+"""Threads of a dead process that are closed at the same time."""
 
 
 @dataclass(slots=True)
@@ -388,10 +390,21 @@ class StreamingService:
 
     async def _close_unfinished(self) -> None:
         """Close the turns that nobody runs any more."""
-        for thread_id in await self._shared_lanes.free(await self._runner.unfinished()):
-            async with self._shared_lanes.take_free(thread_id) as lease:
-                if lease is not None and (closed := await self._runner.close_unfinished(thread_id)):
-                    log.warning("closed turns of a dead process", thread_id=thread_id, turns=closed)
+        limiter = anyio.CapacityLimiter(_CLOSED_AT_ONCE)
+
+        async def close(thread_id: str) -> None:
+            async with limiter:
+                try:
+                    async with self._shared_lanes.take_free(thread_id) as lease:
+                        if lease is not None and (closed := await self._runner.close_unfinished(thread_id)):
+                            log.warning("closed turns of a dead process", thread_id=thread_id, turns=closed)
+                except StoreError as error:
+                    # The others are not to wait for this one, which is found again.
+                    log.warning("turns of a dead process could not be closed", thread_id=thread_id, exc_info=error)
+
+        async with anyio.create_task_group() as tasks:
+            for thread_id in await self._shared_lanes.free(await self._runner.unfinished()):
+                tasks.start_soon(close, thread_id)
 
     async def _sweep(self) -> None:
         """Now and then look for turns of processes that died."""

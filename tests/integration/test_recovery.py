@@ -1,8 +1,12 @@
 """Turns that a dead process left behind get their one terminal event at the next start."""
 
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
 import pytest
 
 from app.core.clock import new_id, now_ms
+from app.core.errors import StoreError
 from app.models.conversation import TurnInput
 from app.models.events import (
     AgentChunk,
@@ -16,6 +20,7 @@ from app.models.events import (
     TurnEvent,
     TurnStart,
 )
+from app.stores.base import LogReader
 from app.turns.turn import Turn
 from tests.desk import make_stores, open_desk
 from tests.fakes import Faults, FaultyConversations, WatchedLog
@@ -103,3 +108,24 @@ async def test_a_turn_that_was_told_to_have_failed_is_saved_and_closed_later_wit
     assert stored is not None
     assert stored.status == ("failed" if fails == "the save" else "completed")
     assert not await conversations.unclosed_turns()
+
+
+async def test_a_thread_whose_log_cannot_be_read_does_not_keep_the_others_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stores = make_stores()
+    for name in ("broken", "sound"):
+        story = Turn(TurnInput(thread_id=name, turn_id=f"dead-{name}", text="Hola", received_at=1))
+        await stores.conversations.begin_turn(story.record(), story.user_message(), story.conversation())
+    as_it_is = stores.event_log.open
+
+    def read(thread_id: str, **options: Any) -> AbstractAsyncContextManager[LogReader]:
+        if thread_id == "broken":
+            raise StoreError
+        return as_it_is(thread_id, **options)
+
+    monkeypatch.setattr(stores.event_log, "open", read)
+    async with open_desk(stores=stores):
+        left = [each.thread_id for each in await stores.conversations.unclosed_turns()]
+
+    assert left == ["broken"]
