@@ -318,10 +318,10 @@ class StreamingService:
         await self._threads.authorise(thread_id, user_id)
         return self._steer_here(thread_id, command) or await self._shared_lanes.command(thread_id, command)
 
-    def _steer_here(self, thread_id: str, command: Command) -> bool:
+    def _steer_here(self, thread_id: str, command: Command, on_behalf_of: str = "") -> bool:
         lane = self._lanes.get(thread_id)
         turn = lane and (lane.live or next(iter(lane.waiting), None))
-        if not turn:
+        if not turn or turn.said.turn_id == on_behalf_of:
             return False
         turn.obey(command)
         return True
@@ -329,11 +329,10 @@ class StreamingService:
     def _obey(self, thread_id: str, command: Command, on_behalf_of: str) -> None:
         """Do what another process asks of the thread's turn.
 
-        Not what it asks for the sake of that very turn: a message that was sent again waits there for its end.
+        Not what is asked for the sake of that very turn: a message that was sent again to another process
+        waits there for its end, and one that waits here for our own search for dead turns has the lane next.
         """
-        lane = self._lanes.get(thread_id)
-        if lane is None or lane.live is None or lane.live.said.turn_id != on_behalf_of:
-            self._steer_here(thread_id, command)
+        self._steer_here(thread_id, command, on_behalf_of)
 
     async def _work(self, thread_id: str, lane: _Lane) -> None:
         """Run the turns of a thread, one after the other, until none waits."""

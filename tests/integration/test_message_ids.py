@@ -66,3 +66,23 @@ async def test_another_process_that_has_the_same_message_does_not_interrupt_its_
                 events += [record.event for record in await reader.read()]
 
     assert [event.status for event in events if isinstance(event, TurnEnd)] == [status]
+
+
+async def test_a_turn_that_waits_for_this_process_itself_does_not_interrupt_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[tuple[MemoryLanes, Callable[[str, Command, str], None]]] = []
+    monkeypatch.setattr(MemoryLanes, "on_command", lambda lanes, handler: told.append((lanes, handler)))
+
+    async with open_desk() as desk:
+        streaming = desk.services.streaming
+        [(lanes, tell)] = told
+        async with streaming.subscribe("t") as reader:
+            async with lanes.take_free("t"):  # as it does to close a turn of a dead process
+                turn_id = await streaming.submit("Hola", thread_id="t")
+                tell("t", "cancel", turn_id)
+            events: list[object] = []
+            while not any(isinstance(event, TurnEnd) for event in events):
+                events += [record.event for record in await reader.read()]
+
+    assert [event.status for event in events if isinstance(event, TurnEnd)] == ["completed"]
