@@ -16,8 +16,9 @@ sys.path.insert(0, str(ROOT))
 
 from app.core.logging import configure_logging  # noqa: E402 - the project's root is not on the path before
 from app.core.memory import settled_memory  # noqa: E402
-from app.taxi import scene, slots  # noqa: E402
+from app.taxi import scene  # noqa: E402
 from app.taxi.places import Gazetteer, parse_address  # noqa: E402
+from app.taxi.reading import slots  # noqa: E402
 from tests.desk import open_desk  # noqa: E402
 
 CORPUS = ROOT / "tests/unit/taxi/places/data/accident_addresses.txt"

@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.models.booking import PaymentMethod, Place
-from app.taxi.half_of_day import is_open
+from app.taxi.reading import is_open
 
 
 class Draft(BaseModel):

@@ -12,11 +12,10 @@ from app.core.deadlines import store_deadline
 from app.models.booking import Place
 from app.taxi.context import Context
 from app.taxi.draft import Draft
-from app.taxi.half_of_day import next_time
 from app.taxi.history import forgettable, last_words
 from app.taxi.moments import local_time
 from app.taxi.places import Gazetteer, parse_address
-from app.taxi.slots import read_slots
+from app.taxi.reading import next_time, read_slots
 from app.taxi.state import TaxiState, read_draft
 from app.taxi.tools import remembered, request_key
 

@@ -11,11 +11,9 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from app.models.booking import Place
-from app.taxi.chatter import is_chatter
-from app.taxi.half_of_day import choices, is_open
-from app.taxi.intents import Intent, corrects, is_no, is_yes
 from app.taxi.phrases import payment_name, phrase, state_name, who_comes
 from app.taxi.places import Gazetteer
+from app.taxi.reading import Intent, choices, corrects, is_chatter, is_no, is_open, is_yes
 from app.taxi.scene import Answer, Scene
 from app.taxi.summary import describe_place
 from app.taxi.text import fold

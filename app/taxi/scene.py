@@ -10,11 +10,10 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from app.taxi.draft import Draft
-from app.taxi.intents import Intent, intents, language
 from app.taxi.phrases import Language, phrase
 from app.taxi.places import Gazetteer, Reading, parse_address
 from app.taxi.prompts import STATE_CLOSE, STATE_OPEN
-from app.taxi.slots import Slots, read_slots, without_destination
+from app.taxi.reading import Intent, Slots, intents, language, read_slots, without_destination
 from app.taxi.summary import summarise
 from app.taxi.text import fold, word_set
 

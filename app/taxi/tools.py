@@ -20,9 +20,9 @@ from app.models.events import AgentName
 from app.taxi.context import Context
 from app.taxi.draft import Draft
 from app.taxi.fares import estimate_fare, explain
-from app.taxi.intents import is_yes
 from app.taxi.moments import local_time, ride_moment
 from app.taxi.places import Reading, parse_address
+from app.taxi.reading import is_yes
 from app.taxi.state import TaxiState, read_draft
 from app.taxi.summary import describe_place
 from app.taxi.text import fold

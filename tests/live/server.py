@@ -49,6 +49,11 @@ class Server:
                 time.sleep(0.05)
         raise AssertionError(f"the server did not start:\n{self.log.read_text()}")
 
+    @property
+    def is_running(self) -> bool:
+        """Whether its process is there."""
+        return self._process is not None and self._process.poll() is None
+
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the command as the server's operator does."""
         command = [sys.executable, "-m", "app.cli", *arguments]
@@ -73,7 +78,7 @@ class Server:
 
     def stop(self) -> None:
         """Stop it as an operator does."""
-        if self._process is not None and self._process.poll() is None:
+        if self.is_running:
             self.signal(signal.SIGTERM)
             try:
                 self.wait()

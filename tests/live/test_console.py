@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import ConsoleMessage, Page, expect
 
 from tests.live.browser import chromium
-from tests.live.server import ROOT, Server, running_server
+from tests.live.server import ROOT, Server, rider, running_server
 
 pytestmark = pytest.mark.live
 
@@ -131,6 +131,71 @@ async def test_a_server_restart_in_the_middle_of_a_conversation_goes_unnoticed(t
 
             await expect(page.get_by_test_id("booking-card")).to_have_attribute("data-status", "accepted")
             await expect(page.locator("[data-testid=message][data-role=user]")).to_have_count(2)
+
+
+DIES = """
+getsAway => {
+  const send = WebSocket.prototype.send;
+  WebSocket.prototype.send = function (frame) {
+    const isLast = !window.hasDied && frame.includes('Sí, confirmo');
+    if (!isLast || getsAway) send.call(this, frame);
+    if (isLast) { window.hasDied = true; this.close(); }
+  };
+}
+"""
+"""The socket closes as the confirmation is sent; the frame gets away before it, or does not."""
+
+
+@pytest.mark.parametrize("gets_away", [True, False])
+async def test_a_message_whose_socket_died_as_it_was_sent_is_booked_once(tmp_path: Path, gets_away: bool) -> None:
+    lines = ("Hola", "Necesito un taxi", "Calle 72 #43-25", "El Prado", "En efectivo", "No", "Sí, confirmo")
+    with running_server(tmp_path / "s", OFFLINE_WORD_DELAY_MS="20") as server:
+        async with console(server) as page:
+            await page.evaluate(DIES, gets_away)
+            for line in lines:
+                await say(page, line)
+            await expect(page.get_by_test_id("booking-card")).to_have_attribute("data-status", "accepted")
+            await expect(page.locator("[data-testid=message][data-role=user]")).to_have_count(len(lines))
+            await expect(page.locator("[data-testid=message][data-status=pending]")).to_have_count(0)
+            assert await page.evaluate("window.hasDied")
+            await expect(page.get_by_test_id("toast")).to_have_count(0)
+            state = await page.evaluate("window.voztaxi.state()")
+        stored = thread_of(server, state["threadId"])
+        bookings = httpx.get(f"{server.url}/api/v1/bookings", params={"thread_id": state["threadId"]}).json()[
+            "bookings"
+        ]
+
+    assert [m["content"] for m in stored["messages"] if m["role"] == "user"] == list(lines)
+    assert len(bookings) == 1
+
+
+async def test_a_server_that_has_too_much_to_do_is_asked_again(tmp_path: Path) -> None:
+    with running_server(
+        tmp_path / "s", OFFLINE_WORD_DELAY_MS="20", MAX_CONNECTIONS="2", MAX_ACTIVE_TURNS="1"
+    ) as server:
+        async with chromium() as browser, rider(server.ws) as busy:
+            page = await (await browser.new_context()).new_page()
+            status = page.get_by_test_id("status")
+            async with rider(server.ws):
+                await page.goto(server.url)
+                await expect(status).to_have_attribute("data-state", "reconnecting")
+            await expect(status).to_have_attribute("data-state", "connected")
+            await busy.send(type="user_input", text="Hola")
+            await busy.until("agent_chunk")
+            await busy.send(type="pause")
+            await page.get_by_test_id("input").fill("Hola")
+            await page.get_by_test_id("send").click()
+            await expect(status).to_have_attribute("data-state", "reconnecting")
+            await expect(page.locator("[data-testid=message][data-status=pending]")).to_have_count(1)
+            await busy.send(type="cancel")
+            await busy.until("turn_end")
+            answer = page.locator("[data-testid=message][data-role=assistant][data-status=done]")
+            await expect(answer).to_have_count(1, timeout=20_000)
+            await expect(page.locator("[data-testid=message][data-role=user]")).to_have_count(1)
+            state = await page.evaluate("window.voztaxi.state()")
+        stored = thread_of(server, state["threadId"])
+
+    assert [m["content"] for m in stored["messages"] if m["role"] == "user"] == ["Hola"]
 
 
 async def test_stop_interrupts_and_what_was_typed_is_never_html(tmp_path: Path) -> None:

@@ -2,9 +2,8 @@
 
 import pytest
 
-from app.taxi.intents import Intent, intents, is_no, is_yes
 from app.taxi.places import Gazetteer, parse_address
-from app.taxi.slots import read_slots
+from app.taxi.reading import Intent, intents, is_no, is_yes, read_slots
 
 pytestmark = pytest.mark.unit
 

@@ -8,8 +8,8 @@ import re
 from datetime import datetime
 
 from app.taxi.phrases import Language
+from app.taxi.reading.when import written_clock
 from app.taxi.text import fold
-from app.taxi.times import written_clock
 
 _OPEN = re.compile(r"(?:(?P<day>.+) )?a las? (?P<hour>\d{1,2}):(?P<minute>\d\d)")
 _CLOCK = re.compile(r"(?:(?P<day>.+) )?(?P<hour>\d\d):\d\d")

@@ -1,13 +1,12 @@
 """How a rider means to pay: what people call it, what is not accepted, and what is taken back."""
 
 import re
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from rapidfuzz.distance import OSA
 
+from app.models.booking import PaymentMethod
 from app.taxi.text import word_set
-
-PaymentMethod = Literal["efectivo", "nequi", "daviplata", "tarjeta"]
 
 # What it is called -> what it is. A weak word is also a common word of another kind («plata», «visa»): it counts
 # after a word of paying or as nearly the whole sentence.

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.taxi.half_of_day import choices, is_open, next_time
 from app.taxi.moments import COLOMBIA
-from app.taxi.slots import read_slots
+from app.taxi.reading import choices, is_open, next_time, read_slots
 
 pytestmark = pytest.mark.unit
 
