@@ -353,8 +353,8 @@ class StreamingService:
     async def _run_waiting(self, thread_id: str, lane: _Lane) -> None:
         """Run what waits in a lane while the thread is this process's."""
         first = lane.waiting[0]
-        async with AsyncExitStack() as stack:
-            try:
+        try:
+            async with AsyncExitStack() as stack:
                 with anyio.CancelScope() as lane.taking:
                     if self._stopping:
                         lane.taking.cancel()
@@ -362,20 +362,21 @@ class StreamingService:
                     lease = await stack.enter_async_context(taking)
                     if lease.was_abandoned:
                         await self._runner.close_unfinished(thread_id)
-            except StoreError as error:
-                log.warning("lane could not be taken", thread_id=thread_id, exc_info=error)
-                if self._now_ms() - first.said.received_at > self._limits.wait_seconds * 1000:
+                if lane.taking.cancelled_caught:
+                    # Nothing was said about these inputs yet; whoever sent them asks the next server.
+                    lane.waiting.clear()
+                while lane.waiting and not lease.is_lost:
+                    first = lane.waiting[0]
+                    is_new = not first.may_be_known or await self._runner.claim(first.said)
                     lane.waiting.remove(first)
-                await anyio.sleep(_AGAIN_SECONDS)
-                return
-            if lane.taking.cancelled_caught:
-                # Nothing was said about these inputs yet; whoever sent them asks the next server.
-                lane.waiting.clear()
-                return
-            while lane.waiting and not lease.is_lost:
-                live = lane.waiting.popleft()
-                if not (live.may_be_known and await self._runner.has_begun(live.said.turn_id)):
-                    await self._run(thread_id, lane, live, lease)
+                    if is_new:
+                        await self._run(thread_id, lane, first, lease)
+        except StoreError as error:
+            # Nothing was said about it yet: it waits for the stores, as its rider does.
+            log.warning("turn could not be begun", thread_id=thread_id, turn_id=first.said.turn_id, exc_info=error)
+            if self._now_ms() - first.said.received_at > self._limits.wait_seconds * 1000 and first in lane.waiting:
+                lane.waiting.remove(first)
+            await anyio.sleep(_AGAIN_SECONDS)
 
     async def _run(self, thread_id: str, lane: _Lane, live: _Live, lease: Lease) -> None:
         lane.live = live
@@ -383,7 +384,7 @@ class StreamingService:
             live.interrupt()
         self._mind_listeners(thread_id, lane)
         with live.scope:
-            await self._runner.run(live.said, live.gate, lease)
+            await self._runner.run(live.said, live.gate, lease, is_begun=live.may_be_known)
         lane.live = None
         lane.welcome()
 

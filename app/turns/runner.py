@@ -138,7 +138,20 @@ class TurnRunner:
         """Return a gate for one turn, open."""
         return Gate(self._limits.pause)
 
-    async def run(self, said: TurnInput, gate: Gate, lease: Lease) -> None:
+    async def claim(self, said: TurnInput) -> bool:
+        """Begin a turn that may have been begun before, and return whether it is new.
+
+        Of a turn that could not be begun nothing is told: its message may be sent again, to be one turn.
+
+        Raises:
+            StoreError: It cannot be known now.
+        """
+        if await self.has_begun(said.turn_id):
+            return False
+        await _Run(self, said, self.gate()).begin()
+        return True
+
+    async def run(self, said: TurnInput, gate: Gate, lease: Lease, *, is_begun: bool = False) -> None:
         """Run one turn. Raises only cancellation: a failure is an event.
 
         Where ``lease`` is lost the turn is another process's to end, and falls silent.
@@ -148,8 +161,9 @@ class TurnRunner:
         failure: AppError | None = None
         try:
             with structlog.contextvars.bound_contextvars(thread_id=said.thread_id, turn_id=said.turn_id):
-                with CancelScope(shield=True):
-                    await run.begin()
+                if not is_begun:
+                    with CancelScope(shield=True):
+                        await run.begin()
                 await run.stages()
         except get_cancelled_exc_class():
             outcome = "interrupted"

@@ -9,7 +9,8 @@ from app.core.errors import DuplicateMessage
 from app.models.events import AgentChunk, TurnEnd, TurnStart
 from app.stores.base import Command
 from app.stores.memory import MemoryLanes
-from tests.desk import Desk, open_desk
+from tests.desk import Desk, make_stores, open_desk
+from tests.fakes import FaultKind, Faults, FaultyConversations
 
 pytestmark = pytest.mark.integration
 
@@ -86,3 +87,12 @@ async def test_a_turn_that_waits_for_this_process_itself_does_not_interrupt_itse
                 events += [record.event for record in await reader.read()]
 
     assert [event.status for event in events if isinstance(event, TurnEnd)] == ["completed"]
+
+
+@pytest.mark.parametrize("fault", ["raise", "hang"])
+async def test_a_named_message_whose_turn_cannot_be_begun_waits_for_the_store_and_runs_once(fault: FaultKind) -> None:
+    stores = make_stores(conversations=FaultyConversations(Faults({0: fault})))
+    async with open_desk(stores=stores, store_timeout_seconds=0.2) as desk:
+        said = await desk.say("Hola", message_id="m")
+        assert said.end.status == "completed"
+        assert await turns(desk) == [said.end.turn_id]
