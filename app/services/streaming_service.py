@@ -374,8 +374,14 @@ class StreamingService:
                 return
             while lane.waiting and not lease.is_lost:
                 live = lane.waiting.popleft()
-                if not (live.may_be_known and await self._runner.has_begun(live.said.turn_id)):
+                if not (live.may_be_known and await self._is_known(live.said, lease)):
                     await self._run(thread_id, lane, live, lease)
+
+    async def _is_known(self, said: TurnInput, lease: Lease) -> bool:
+        """Whether a turn was run before: as the database has it, or as the log where something was left open."""
+        if await self._runner.has_begun(said.turn_id):
+            return True
+        return lease.was_abandoned and await self._runner.has_ended(said)
 
     async def _run(self, thread_id: str, lane: _Lane, live: _Live, lease: Lease) -> None:
         lane.live = live

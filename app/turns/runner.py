@@ -175,6 +175,18 @@ class TurnRunner:
         with store_deadline(self._limits.store):
             return await self._conversations.turn(turn_id) is not None
 
+    async def has_ended(self, said: TurnInput) -> bool:
+        """Return whether the log has the end of a turn that could not be stored; it is stored now.
+
+        Raises:
+            StoreError: It cannot be known now.
+        """
+        run = _Run(self, said, self.gate())
+        await run.take_up()
+        if run.has_ended:
+            await run.finish("failed", None)
+        return run.has_ended
+
     async def unfinished(self) -> Sequence[str]:
         """Return the threads with turns that were not closed: they run, or their process died."""
         with store_deadline(self._limits.store):
@@ -220,6 +232,8 @@ class _Run:
         self._observers = [make(said) for make in runner._observers]
         self.is_closed = False
         """Nothing is left to do for the turn."""
+        self._has_begun = False
+        """It is known to be stored that the turn runs."""
         self._told: TurnStatus | None = None
         """What the terminal event said, once it is out: whatever goes wrong from here on, there is no second one."""
 
@@ -243,6 +257,7 @@ class _Run:
         story = self._story
         with store_deadline(self._limits.store):
             await self._conversations.begin_turn(story.record(), story.user_message(), story.conversation())
+        self._has_begun = True
 
     async def stages(self) -> None:
         """Log what the stages yield."""
@@ -283,6 +298,11 @@ class _Run:
         else:
             await self._close()
             self.is_closed = True
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the terminal event is out."""
+        return self._told is not None
 
     @property
     def _ids(self) -> dict[str, str]:
@@ -334,6 +354,8 @@ class _Run:
             await self._append(event)
 
     async def _save(self, outcome: TurnStatus) -> None:
+        if not self._has_begun:
+            await self.begin()
         lines = self._story.messages(outcome)
         if outcome != "completed":
             await self._stages.reconcile(lines)

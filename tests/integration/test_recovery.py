@@ -1,12 +1,13 @@
 """Turns that a dead process left behind get their one terminal event at the next start."""
 
+import contextlib
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
 
 from app.core.clock import new_id, now_ms
-from app.core.errors import StoreError
+from app.core.errors import DuplicateMessage, StoreError
 from app.models.conversation import TurnInput
 from app.models.events import (
     AgentChunk,
@@ -153,4 +154,26 @@ async def test_a_turn_whose_start_cannot_be_said_has_its_end_later_and_in_order(
 
     assert [event.type for event in said.events] == ["stt_chunk", "stt_output", "turn_start", "agent_error", "turn_end"]
     assert said.end.status == "failed"
+    assert not left
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+async def test_a_turn_that_could_not_be_begun_runs_no_second_time_under_its_name(failures: int) -> None:
+    conversations = FaultyConversations(Faults(dict.fromkeys(range(failures), "raise")))
+    stores = make_stores(conversations=conversations)
+    async with open_desk(stores=stores) as desk:
+        failed = await desk.say("Hola", message_id="m")
+        with contextlib.suppress(DuplicateMessage):
+            await desk.services.streaming.submit("Hola", thread_id="t", message_id="m")
+        other = await desk.say("Hola", message_id="n")
+        ends = [record.event for record in await desk.log() if isinstance(record.event, TurnEnd)]
+        stored = await conversations.turn(failed.end.turn_id)
+        left = await conversations.unclosed_turns()
+
+    assert [(end.turn_id, end.status) for end in ends] == [
+        (failed.end.turn_id, "failed"),
+        (other.end.turn_id, "completed"),
+    ]
+    assert stored is not None
+    assert stored.status == "failed"
     assert not left
