@@ -148,7 +148,8 @@ class TurnRunner:
         """
         if await self.has_begun(said.turn_id):
             return False
-        await _Run(self, said, self.gate()).begin()
+        with CancelScope(shield=True):
+            await _Run(self, said, self.gate()).begin()
         return True
 
     async def run(self, said: TurnInput, gate: Gate, lease: Lease, *, is_begun: bool = False) -> None:
@@ -234,6 +235,8 @@ class _Run:
         self._observers = [make(said) for make in runner._observers]
         self.is_closed = False
         """Nothing is left to do for the turn."""
+        self._has_begun = False
+        """It is known to be stored that the turn runs."""
         self._told: TurnStatus | None = None
         """What the terminal event said, once it is out: whatever goes wrong from here on, there is no second one."""
 
@@ -257,6 +260,7 @@ class _Run:
         story = self._story
         with store_deadline(self._limits.store):
             await self._conversations.begin_turn(story.record(), story.user_message(), story.conversation())
+        self._has_begun = True
 
     async def stages(self) -> None:
         """Log what the stages yield."""
@@ -348,6 +352,8 @@ class _Run:
             await self._append(event)
 
     async def _save(self, outcome: TurnStatus) -> None:
+        if not self._has_begun:
+            await self.begin()
         lines = self._story.messages(outcome)
         if outcome != "completed":
             await self._stages.reconcile(lines)
