@@ -15,6 +15,7 @@ COUNTS: dict[str, str] = {
     "events_changed": "events that differ between rider and log",
     "events_after_the_end": "events after the end of their turn",
     "turns_without_one_end": "turns without exactly one terminal event",
+    "turns_without_start": "turns without their words or their start",
     "turns_unclosed": "turns left open in the database",
     "inputs_lost": "accepted inputs without a turn",
     "inputs_run_twice": "inputs run twice",
@@ -132,8 +133,9 @@ def _check_turns(rider: RiderLog, log: Sequence[Mapping[str, Any]], turns: Seque
         elif frames[-1]["type"] != "turn_end":
             yield Finding("events_after_the_end", rider.thread_id, f"turn {turn_id} goes on after its end")
         for kind in ("turn_start", "stt_output"):
-            if kinds[kind] > 1:
-                yield Finding("inputs_run_twice", rider.thread_id, f"turn {turn_id} has {kinds[kind]} {kind}")
+            if kinds[kind] != 1:
+                count = "inputs_run_twice" if kinds[kind] else "turns_without_start"
+                yield Finding(count, rider.thread_id, f"turn {turn_id} has {kinds[kind]} {kind}")
         yield from _check_text(rider.thread_id, turn_id, frames)
         if kinds["turn_end"] == 1:
             yield from _check_status(rider.thread_id, frames, stored.get(turn_id))

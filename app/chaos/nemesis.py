@@ -18,6 +18,7 @@ from app.chaos.servers import AppServer, Cluster
 from app.chaos.services import Postgres, Redis, Service
 
 _WATCH_SECONDS = 0.25
+_STARTS = 12
 _STOP_SECONDS = 40.0
 """How long a server may take to stop: its turns' grace, its sockets, its stores."""
 
@@ -168,12 +169,18 @@ class Nemesis:
             await to_thread.run_sync(server.kill)
 
     async def _start(self, server: AppServer) -> None:
-        """Start a server as a supervisor does: again, where a store was away."""
-        while True:
+        """Start a server as a supervisor does: again, where a store was away.
+
+        Raises:
+            RuntimeError: It does not start.
+        """
+        for attempt in range(_STARTS):
             server.launch()  # here: a process lives no longer than the thread that starts it
             try:
                 await to_thread.run_sync(server.wait_until_ready)
             except RuntimeError:
+                if attempt == _STARTS - 1:
+                    raise
                 await anyio.sleep(0.5)
             else:
                 return

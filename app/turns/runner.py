@@ -232,8 +232,9 @@ class _Run:
                     for record in await reader.read():
                         seq = record.seq
                         if isinstance(record.event, TurnEvent) and record.event.turn_id == self._said.turn_id:
-                            self._lifecycle.accept(record.event)
-                            self._story.observe(record.event)
+                            if self._lifecycle.allows(record.event):
+                                self._lifecycle.accept(record.event)
+                                self._story.observe(record.event)
                             if isinstance(record.event, TurnEnd):
                                 self._told = record.event.status
 
@@ -339,9 +340,13 @@ class _Run:
         await self._conversations.end_turn(self._said.turn_id, outcome, self._source.now_ms(), lines)
 
     async def _end_unsaved(self, failure: AppError) -> None:
-        """Let the rider know that the turn failed, also where nothing can be stored."""
+        """Let the rider know that the turn failed, also where nothing can be saved.
+
+        Where not even the start of the turn can be said, its end is for whoever finds it later.
+        """
         try:
             with store_deadline(self._limits.store):
+                await self._say_what_is_missing()
                 await self._end("failed", failure, durable=False)
         except Exception:
             log.exception("turn ended badly", has_terminal_event=self._told is not None, **self._ids)

@@ -137,6 +137,13 @@ def test_no_terminal_event_is_counted() -> None:
     assert counts(evidence(frames, frames)) == {"turns_without_one_end": 1}
 
 
+def test_a_turn_without_its_start_is_counted() -> None:
+    frames = [frame for frame in history() if frame["type"] != "turn_start"]
+    frames = [{**frame, "seq": number} for number, frame in enumerate(frames, start=1)]
+
+    assert counts(evidence(frames, frames)) == {"turns_without_start": 1}
+
+
 def test_what_follows_the_end_of_a_turn_is_counted() -> None:
     frames = [*history(), {"type": "agent_end", "agent": "CONFIRMADOR", "turn_id": "t1", "seq": 9}]
 

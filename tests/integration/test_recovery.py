@@ -13,6 +13,7 @@ from app.models.events import (
     AgentEnd,
     AgentError,
     EventSource,
+    Position,
     SttOutput,
     ToolCall,
     ToolResult,
@@ -129,3 +130,27 @@ async def test_a_thread_whose_log_cannot_be_read_does_not_keep_the_others_waitin
         left = [each.thread_id for each in await stores.conversations.unclosed_turns()]
 
     assert left == ["broken"]
+
+
+async def test_a_turn_whose_start_cannot_be_said_has_its_end_later_and_in_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stores = make_stores()
+    as_it_is, asked = stores.event_log.position, 0
+
+    async def position(thread_id: str) -> Position:
+        nonlocal asked
+        asked += 1
+        if asked <= 3:
+            raise StoreError
+        return await as_it_is(thread_id)
+
+    monkeypatch.setattr(stores.event_log, "position", position)
+    async with open_desk(stores=stores, lease_seconds=1) as desk:
+        said = await desk.say("Hola")
+        await desk.say("Hola")
+        left = await stores.conversations.unclosed_turns()
+
+    assert [event.type for event in said.events] == ["stt_chunk", "stt_output", "turn_start", "agent_error", "turn_end"]
+    assert said.end.status == "failed"
+    assert not left
