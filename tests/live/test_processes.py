@@ -20,7 +20,7 @@ SLOW = {"OFFLINE_WORD_DELAY_MS": "60"}
 @pytest.fixture
 def pair(tmp_path: Path, postgres_url: str, redis_url: str) -> Iterator[tuple[Server, Server]]:
     """Two processes that share what they keep."""
-    env = {"DATABASE_URL": postgres_url, "REDIS_URL": redis_url, "AUTO_MIGRATE": "true", "LEASE_SECONDS": "2", **SLOW}
+    env = {"DATABASE_URL": postgres_url, "REDIS_URL": redis_url, "AUTO_MIGRATE": "true", **SLOW}
     with running_server(tmp_path / "a", **env) as a, running_server(tmp_path / "b", **env) as b:
         yield a, b
 
