@@ -21,6 +21,10 @@ _RESET = struct.pack("ii", 1, 0)
 _POST_SECONDS = 30.0
 
 
+_HTTP_FAILURES = (httpx.HTTPError, AttributeError)
+"""A peer that resets at once leaves uvloop's transport without the socket that anyio asks for its address."""
+
+
 class LinkLost(Exception):
     """The connection is gone, or was never made."""
 
@@ -241,7 +245,7 @@ class EventStreamLink:
                     if response.status_code == 200:
                         async for line in response.aiter_lines():
                             self._take(line)
-        except (httpx.HTTPError, anyio.BrokenResourceError, anyio.ClosedResourceError):
+        except (*_HTTP_FAILURES, anyio.BrokenResourceError, anyio.ClosedResourceError):
             pass  # the link is lost: whoever receives is told
         finally:
             self._opened.set()
@@ -266,7 +270,7 @@ class EventStreamLink:
                 answer = await self._http.posts.post(f"http://127.0.0.1:{self._port}/api/v1/chat", json=asked)
                 if answer.status_code in (429, 500, 503):
                     code = answer.json().get("code", str(answer.status_code))
-            except (httpx.HTTPError, ValueError) as error:
+            except (*_HTTP_FAILURES, ValueError) as error:
                 code = f"post_lost: {type(error).__name__}"
             if code is not None:
                 refusal = {"type": "system_message", "level": "error", "code": code}
