@@ -43,6 +43,11 @@ class ThreadEvent(BaseEvent):
 
     thread_id: str
 
+    @property
+    def once(self) -> str | None:
+        """A name, where a thread may have the event only once, whoever logs it and however often."""
+        return None
+
 
 class TurnEvent(ThreadEvent):
     """A fact about one turn of a thread."""
@@ -143,6 +148,11 @@ class TurnEnd(TurnEvent):
     """The whole answer; on an interruption or a failure what the rider got of it."""
     booking_id: str | None = None
 
+    @property
+    def once(self) -> str:
+        """A turn has one end."""
+        return f"end:{self.turn_id}"
+
 
 class BookingUpdate(ThreadEvent):
     """A booking changed. May come outside a turn."""
@@ -157,6 +167,11 @@ class BookingUpdate(ThreadEvent):
     """Why, where the status alone does not say it: ``dispatch_delayed``, ``dispatch_refused``."""
     revision: int | None = None
     """Grows with each change of the booking: one that is not larger than the last one seen says nothing new."""
+
+    @property
+    def once(self) -> str | None:
+        """A change is told once."""
+        return None if self.revision is None else f"booking:{self.booking_id}:{self.revision}"
 
 
 class ReplayStart(ThreadEvent):

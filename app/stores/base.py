@@ -180,7 +180,8 @@ class EventLog(Protocol):
             thread_id: The thread.
             events: In order; all of them ``replayable``.
             durable: Return, and let readers have the events, only once they are stored. Where storing
-                fails, the next append to the thread takes the place of this one: never are both logged.
+                fails they may be stored all the same. So an append that fails is repeated, or another
+                with the same ``once`` is made in its place: never are both logged.
 
         Raises:
             LaneLost: The events are of a turn, and another process has the turns of the thread.

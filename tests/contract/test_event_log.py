@@ -36,8 +36,8 @@ def chunks(*texts: object) -> list[AgentChunk]:
     return [chunk(str(text)) for text in texts]
 
 
-def end(text: str = "hola") -> TurnEnd:
-    return TurnEnd(ts=1_800_000_000_000, thread_id=T, turn_id="turn", status="completed", text=text)
+def end(text: str = "hola", *, turn_id: str = "turn") -> TurnEnd:
+    return TurnEnd(ts=1_800_000_000_000, thread_id=T, turn_id=turn_id, status="completed", text=text)
 
 
 def numbers(records: Sequence[Record]) -> list[int]:

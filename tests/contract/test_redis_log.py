@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import anyio
@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from app.chaos.services import Redis, run_redis
 from app.core.clock import new_id, now_ms
 from app.core.errors import LaneLost, LogTruncated, StoreError
-from app.models.events import BookingUpdate, Record
+from app.models.events import BookingUpdate, Record, TurnEnd
 from app.stores.base import LogReader
 from app.stores.redis.channels import Channels
 from app.stores.redis.client import RedisClient
@@ -67,17 +67,27 @@ async def follow(reader: LogReader, until: str) -> list[Record]:
     return seen
 
 
+async def append_end(log: RedisEventLog, text: str) -> None:
+    """Append the end of a turn until it is known to be stored; it may have been before that."""
+    while True:
+        with suppress(StoreError):
+            return await log.append(T, [end(text, turn_id=text)], durable=True)
+
+
+def update(revision: int) -> BookingUpdate:
+    return BookingUpdate(ts=1, thread_id=T, booking_id="b", status="assigned", revision=revision)
+
+
 async def hear_all(elsewhere: RedisEventLog, writers: Sequence[RedisEventLog], count: int) -> list[Record]:
     """Have every writer append ``count`` events while somebody reads."""
 
     async def write(number: int, log: RedisEventLog) -> None:
         for index in range(count):
-            while True:
-                try:
-                    await log.append(T, chunks(f"{number}.{index}"), durable=index % 7 == 0)
-                except StoreError:
-                    continue  # what is repeated takes the place of what failed, and may have been logged
-                break
+            text = f"{number}.{index}"
+            if index % 7:
+                await log.append(T, chunks(text))
+            else:
+                await append_end(log, text)
 
     async with elsewhere.open(T, after_seq=0) as reader:
         await asyncio.gather(*(write(number, log) for number, log in enumerate(writers)))
@@ -117,6 +127,13 @@ class TestBetweenProcesses:
                 assert await a.log.is_read(T)
             while await a.log.is_read(T):  # the server hears of it a moment later
                 await anyio.lowlevel.checkpoint()
+
+    async def test_a_turn_has_one_end_whoever_logs_it(self, redis_url: str) -> None:
+        async with open_process(redis_url) as a, open_process(redis_url) as b:
+            await a.log.append(T, [end("mine")], durable=True)
+            await b.log.append(T, [end("yours")], durable=True)
+            await b.log.append(T, [end("another", turn_id="another")], durable=True)
+            assert texts(await read_after(a.log, 0)) == ["mine", "another"]
 
 
 class TestFencing:
@@ -209,6 +226,45 @@ class TestWhenTheServerFails:
             await a.log.append(T, [chunk("next turn")], durable=True)
             seen = texts(await follow(reader, "next turn"))
             assert seen in (["before", "completed", "next turn"], ["before", "failed", "next turn"])
+
+    async def test_what_comes_between_an_end_that_was_given_up_and_its_substitute_changes_nothing(
+        self, own_redis: Redis
+    ) -> None:
+        async with open_process(own_redis.url, timeout=0.2) as a, a.log.open(T) as reader:
+            for number in range(5):
+                turn = f"turn {number}"
+                await a.log.append(T, chunks("before"), durable=True)
+                own_redis.pause()
+                try:
+                    with pytest.raises(TimeoutError), anyio.fail_after(0.1):
+                        await a.log.append(T, [end("completed", turn_id=turn)], durable=True)
+                    if number % 2:
+                        with pytest.raises(TimeoutError), anyio.fail_after(0.1):
+                            await a.log.append(T, [update(number)], durable=True)
+                finally:
+                    own_redis.resume()
+                await a.log.append(T, [update(number)], durable=True)
+                await a.log.append(T, [end("failed", turn_id=turn)])
+            await a.log.append(T, [chunk("last")], durable=True)
+            seen = [record.event for record in await follow(reader, "last")]
+            told = [event.revision for event in seen if isinstance(event, BookingUpdate)]
+            ended = [event.turn_id for event in seen if isinstance(event, TurnEnd)]
+            assert (told, ended) == (list(range(5)), [f"turn {number}" for number in range(5)])
+
+    async def test_an_update_that_was_given_up_hides_no_other(self, own_redis: Redis) -> None:
+        async with open_process(own_redis.url, timeout=0.2) as a, a.log.open(T) as reader:
+            await a.log.append(T, chunks("before"), durable=True)
+            own_redis.pause()
+            try:
+                with pytest.raises(TimeoutError), anyio.fail_after(0.1):
+                    await a.log.append(T, [update(1)], durable=True)
+            finally:
+                own_redis.resume()
+            await a.log.append(T, [update(2)], durable=True)
+            await a.log.append(T, [update(1)], durable=True)
+            await a.log.append(T, [chunk("last")], durable=True)
+            seen = [record.event for record in await follow(reader, "last")]
+            assert sorted(event.revision or 0 for event in seen if isinstance(event, BookingUpdate)) == [1, 2]
 
     async def test_a_restarted_server_begins_a_new_epoch_and_what_it_kept_stays_good(self) -> None:
         with run_redis("--appendonly", "yes", "--appendfsync", "always") as server:

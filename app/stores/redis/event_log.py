@@ -112,11 +112,11 @@ class RedisEventLog:
         except ValueError as error:
             raise StoreError("El evento no se puede guardar.") from error
         is_fenced = any(isinstance(event, TurnEvent) for event in events)
+        once = next((event.once for event in events if event.once is not None), "")
         if durable:
-            await self._writer.store(thread_id, rows, fenced=is_fenced)
+            await self._writer.store(thread_id, rows, fenced=is_fenced, once=once)
         else:
-            is_end = any(event.terminal for event in events)
-            self._writer.add(thread_id, rows, fenced=is_fenced, is_end=is_end)
+            self._writer.add(thread_id, rows, fenced=is_fenced, once=once)
 
     @asynccontextmanager
     async def open(
@@ -204,4 +204,4 @@ class RedisEventLog:
 
 
 def _keys(thread_id: str) -> list[str]:
-    return [thread_key(thread_id, part) for part in ("events", "log")]
+    return [thread_key(thread_id, part) for part in ("events", "log", "once")]

@@ -2,7 +2,8 @@
 
 Of a thread there are ``events``, a stream whose ids are the numbers, and ``log``, a hash of what is
 known: ``epoch`` and ``seq`` of the newest, ``life`` of the server that wrote it, ``prior`` and
-``prior_seq`` of the epoch before, and for each writer ``by:<writer>``, its last batch.
+``prior_seq`` of the epoch before, and for each writer ``by:<writer>``, its last batch. ``once`` is a
+sorted set, by number, of what a thread may have only once (``ThreadEvent.once``).
 """
 
 from app.stores.redis.client import Script
@@ -41,21 +42,29 @@ end
 APPEND = Script(
     _KNOWN
     + """
--- KEYS: events, log, memory of the lane. ARGV: writer, number of the batch, token or '', newest events kept, how long
--- in milliseconds, now, an epoch if one is needed, the channel, then the JSON of each event.
--- A batch that was taken before is not taken again, whatever is in it. The memory of the lane says who took it last:
--- a lane that ran out while nobody else wanted it is still the writer's.
-local token, kept, kept_ms = ARGV[3], ARGV[4], tonumber(ARGV[5])
+-- KEYS: events, log, once, memory of the lane. ARGV: writer, number of the batch, token or '', newest events kept,
+-- how long in milliseconds, now, an epoch if one is needed, the channel, what names the batch where the thread may
+-- have it only once or '', how many names are kept, then the JSON of each event.
+-- A batch is known where it was taken before; where a later one was taken, because then it was given up; and where
+-- another of its name was. The memory of the lane says who took it last: a lane that ran out while nobody else wanted
+-- it is still the writer's.
+local token, kept, kept_ms, once = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[9]
 local log = known(KEYS[2], ARGV[1], ARGV[7])
 if log.batch >= tonumber(ARGV[2]) then return 'known' end
-if token ~= '' and redis.call('GET', KEYS[3]) ~= token then return 'fenced' end
+if token ~= '' and redis.call('GET', KEYS[4]) ~= token then return 'fenced' end
+if once ~= '' and redis.call('ZSCORE', KEYS[3], once) then return 'known' end
 local said = {log.epoch, log.seq + 1}
-for index = 9, #ARGV do
+for index = 11, #ARGV do
   log.seq = log.seq + 1
   redis.call('XADD', KEYS[1], 'MAXLEN', kept, log.seq .. '-0', 't', ARGV[6], 'e', ARGV[index])
   said[#said + 1] = ARGV[index]
 end
 redis.call('HSET', KEYS[2], 'seq', log.seq, 'by:' .. ARGV[1], ARGV[2])
+if once ~= '' then
+  redis.call('ZADD', KEYS[3], log.seq, once)
+  redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - tonumber(ARGV[10]))
+  redis.call('PEXPIRE', KEYS[3], 2 * kept_ms)
+end
 drop_old(KEYS[1], tonumber(ARGV[6]) - kept_ms)
 redis.call('PEXPIRE', KEYS[1], kept_ms)
 redis.call('PEXPIRE', KEYS[2], 2 * kept_ms)
@@ -82,8 +91,8 @@ return redis.call('XRANGE', KEYS[1], ARGV[2] .. '-0', '+', 'COUNT', ARGV[3])
 """)
 
 FORGET = Script("""
--- KEYS: events, log. ARGV: the channel.
-redis.call('DEL', KEYS[1], KEYS[2])
+-- KEYS: events, log, once. ARGV: the channel.
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
 redis.call('PUBLISH', ARGV[1], '\\n0')
 return 1
 """)

@@ -19,6 +19,7 @@ log = structlog.stdlib.get_logger("voztaxi.event_log")
 _AGAIN_SECONDS = 0.2
 _THREADS_AT_ONCE = 64
 _UNITS_AT_ONCE = 256
+_NAMES_KEPT = 64
 
 
 @dataclass(slots=True, eq=False)
@@ -27,12 +28,19 @@ class _Unit:
 
     events: list[str]
     token: str
+    once: str
+    """What names them where the thread may have them only once, or ''."""
     done: asyncio.Future[None] | None = None
     """For whoever waits until they are stored."""
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether it has a batch of its own: one that may be given up, or left out because it is known."""
+        return self.done is not None or self.once != ""
+
     def joins(self, other: "_Unit") -> bool:
         """Whether both may go in one batch."""
-        return self.done is None and self.token == other.token
+        return not self.is_alone and not other.is_alone and self.token == other.token
 
 
 @dataclass(slots=True, eq=False)
@@ -48,9 +56,6 @@ class _Queue:
     units: deque[_Unit] = field(default_factory=deque)
     batch: _Batch | None = None
     """On its way, or to be sent again: its number and what is in it stay."""
-    contested: tuple[int, str] | None = None
-    """Number and token of a batch that was given up and may have been taken: the next append of the
-    same token stands in its place."""
 
     @property
     def is_empty(self) -> bool:
@@ -106,25 +111,27 @@ class LogWriter:
         self._progress = asyncio.Event()
         self.backlog = 0
 
-    def add(self, thread_id: str, events: Sequence[str], *, fenced: bool, is_end: bool) -> None:
+    def add(self, thread_id: str, events: Sequence[str], *, fenced: bool, once: str) -> None:
         """Queue events, as JSON.
 
         Raises:
-            StoreError: Too much waits already. An end is let through: there is one for each running turn.
+            StoreError: Too much waits already. What has a name is let through: there is one end for each
+                running turn.
         """
-        if self.backlog + len(events) > self._backlog_limit and not is_end:
+        if self.backlog + len(events) > self._backlog_limit and not once:
             raise StoreError("El registro de eventos no da abasto.")
-        self._put(thread_id, _Unit(list(events), self._token(thread_id) if fenced else ""))
+        self._put(thread_id, _Unit(list(events), self._token(thread_id) if fenced else "", once))
 
-    async def store(self, thread_id: str, events: Sequence[str], *, fenced: bool) -> None:
+    async def store(self, thread_id: str, events: Sequence[str], *, fenced: bool, once: str) -> None:
         """Store events, after what waits.
 
         Raises:
             LaneLost: Another process has the lane.
-            StoreError: They could not be stored, or it is not known. What is appended next takes their place.
+            StoreError: They could not be stored, or it is not known: they never will be once anything
+                else of the thread is.
         """
         done = asyncio.get_running_loop().create_future()
-        unit = _Unit(list(events), self._token(thread_id) if fenced else "", done)
+        unit = _Unit(list(events), self._token(thread_id) if fenced else "", once, done)
         self._put(thread_id, unit)
         try:
             await done
@@ -137,15 +144,6 @@ class LogWriter:
         while any(not queue.is_empty for key, queue in self._queues.items() if thread_id in (None, key)):
             self._progress.clear()
             await self._progress.wait()
-
-    def drop(self, thread_id: str) -> None:
-        """Forget what waits for a thread."""
-        queue = self._queues.pop(thread_id, None)
-        self._due.pop(thread_id, None)
-        if queue is not None:
-            for unit in (*(queue.batch.units if queue.batch else ()), *queue.units):
-                self._settle(unit, None)
-        self._progress.set()
 
     async def run(self) -> None:
         """Send what is queued, for ever."""
@@ -179,28 +177,21 @@ class LogWriter:
         self._bell.set()
 
     def _next_batch(self, thread_id: str) -> _Batch | None:
-        """Return what goes next. A durable append has a batch of its own, so that it alone can be given up."""
+        """Return what goes next."""
         queue = self._queues.get(thread_id)
         if queue is None:
             return None
         if queue.batch is None and queue.units:
             first = queue.units.popleft()
             units = [first]
-            if queue.contested is not None and queue.contested[1] == first.token:
-                number = queue.contested[0]
-            else:
-                self._number += 1
-                number = self._number
-                while (
-                    first.done is None and len(units) < _UNITS_AT_ONCE and queue.units and queue.units[0].joins(first)
-                ):
-                    units.append(queue.units.popleft())
-            queue.contested = None
-            queue.batch = _Batch(number, units)
+            while len(units) < _UNITS_AT_ONCE and queue.units and queue.units[0].joins(first):
+                units.append(queue.units.popleft())
+            self._number += 1
+            queue.batch = _Batch(self._number, units)
         return queue.batch
 
     def _call(self, thread_id: str, batch: _Batch) -> Call:
-        keys = [thread_key(thread_id, part) for part in ("events", "log", "lane:memory")]
+        keys = [thread_key(thread_id, part) for part in ("events", "log", "once", "lane:memory")]
         head = (
             self._writer,
             batch.number,
@@ -210,6 +201,8 @@ class LogWriter:
             self._now_ms(),
             self._new_id(),
             thread_key(thread_id, "channel"),
+            batch.units[0].once,
+            _NAMES_KEPT,
         )
         events = [event for unit in batch.units for event in unit.events]
         return APPEND, keys, (*head, *events)
@@ -230,7 +223,7 @@ class LogWriter:
             self._settle(unit, error)
         if queue.units:
             self._due[thread_id] = None
-        elif queue.contested is None:
+        else:
             del self._queues[thread_id]
         self._progress.set()
 
@@ -243,12 +236,15 @@ class LogWriter:
             waits.set_exception(StoreError("El registro de eventos no se pudo guardar."))
 
     def _give_up(self, thread_id: str, unit: _Unit) -> None:
-        """Nobody waits for a durable append any more: what comes next takes its place."""
+        """Nobody waits for a durable append any more.
+
+        One that is on its way may still be taken, until the next batch is.
+        """
         queue = self._queues.get(thread_id)
         if queue is None:
             return
         if queue.batch is not None and unit in queue.batch.units:
-            queue.contested, queue.batch = (queue.batch.number, unit.token), None
+            queue.batch = None
         elif unit in queue.units:
             queue.units.remove(unit)
         else:
@@ -256,6 +252,8 @@ class LogWriter:
         self.backlog -= len(unit.events)
         if queue.units:
             self._due[thread_id] = None
+        elif queue.batch is None:
+            del self._queues[thread_id]
         self._progress.set()
 
     def _settle(self, unit: _Unit, error: AppError | None) -> None:
