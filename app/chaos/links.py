@@ -131,7 +131,9 @@ class WebSocketLink:
                 link.abort()
             raise LinkLost(str(error)) from error
         except BaseException:
-            if link is not None:
+            if link is None:
+                sock.close()
+            else:
                 link.abort()
             raise
 
