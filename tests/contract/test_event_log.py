@@ -519,10 +519,12 @@ class TestOnAFile:
         with anyio.CancelScope() as scope:
             async with sql_logs.open() as log:
                 await log.append(T, chunks(1, 2))
+                epoch = (await log.position(T)).epoch
                 scope.cancel()
                 await anyio.sleep_forever()
         async with sql_logs.open() as log:
-            assert texts(await read_after(log, 0)) == ["1", "2"]
+            assert texts(await read_after(log, 0, epoch=epoch)) == ["1", "2"]
+            assert (await log.position(T)).epoch == epoch  # it was closed in order
 
 
 class Commits:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from urllib.parse import quote
 
+import anyio
 from langgraph_checkpoint_aws.checkpoint.valkey import AsyncValkeySaver  # type: ignore[import-untyped]
 from pydantic import SecretStr
 from valkey.asyncio import BlockingConnectionPool, Valkey
@@ -15,6 +16,7 @@ from app.core.errors import StoreError
 
 _SCANNED_AT_ONCE = 1000
 _DELETED_AT_ONCE = 500
+_CLOSE_SECONDS = 2.0
 
 
 class RedisSaver(AsyncValkeySaver):  # type: ignore[misc]
@@ -94,7 +96,8 @@ async def open_redis(url: SecretStr, *, timeout: float = 5.0, connections: int =
         await client.ping()
         yield RedisSaver(client)
     finally:
-        await client.aclose(close_connection_pool=True)
+        with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
+            await client.aclose(close_connection_pool=True)
 
 
 @contextmanager

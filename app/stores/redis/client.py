@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
+import anyio
 import structlog
 from pydantic import SecretStr
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -23,6 +24,7 @@ Call = tuple["Script", Sequence[str], Sequence[Argument]]
 
 _ATTEMPTS = 3
 _BACKOFF_SECONDS = 0.02
+_CLOSE_SECONDS = 2.0
 
 
 class Script:
@@ -81,7 +83,7 @@ class RedisClient:
             with redis_errors():
                 await self._learn_life()
         except BaseException:
-            await self._redis.aclose(close_connection_pool=True)
+            await self._close()
             raise
         return self
 
@@ -89,7 +91,7 @@ class RedisClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close every connection."""
-        await self._redis.aclose(close_connection_pool=True)
+        await self._close()
 
     def make_connection(self) -> AbstractConnection:
         """Return a connection beside the pool, not yet open. It is the caller's to close."""
@@ -135,6 +137,10 @@ class RedisClient:
                 for index, result in zip(missing, again, strict=True):
                     results[index] = result
             return results
+
+    async def _close(self) -> None:
+        with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
+            await self._redis.aclose(close_connection_pool=True)
 
     async def _run_all(self, calls: Sequence[Call]) -> list[Any]:
         pipeline = self._redis.pipeline(transaction=False)

@@ -95,7 +95,7 @@ class Database:
                     raise Misconfigured("the tables in DATABASE_URL are of another version: run 'voztaxi migrate'")
                 await self.migrate()
         except BaseException:
-            await self._engine.dispose()
+            await self._dispose()
             raise
         return self
 
@@ -103,7 +103,7 @@ class Database:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close every connection."""
-        await self._engine.dispose()
+        await self._dispose()
 
     async def migrate(self) -> None:
         """Bring the tables to the newest revision, however long it takes. Processes that want to at once take turns.
@@ -123,7 +123,7 @@ class Database:
                         await connection.run_sync(migrations.upgrade)
                         log.info("tables were migrated", before=revision, now=migrations.HEAD)
         finally:
-            await self._engine.dispose()  # a connection remembers the tables that it has seen
+            await self._dispose()  # a connection remembers the tables that it has seen
 
     @asynccontextmanager
     async def write(self, queue: anyio.Lock | None = None) -> AsyncIterator[AsyncConnection]:
@@ -186,6 +186,10 @@ class Database:
                 await self._close(connection)
         if scope.cancelled_caught:
             raise TimeoutError
+
+    async def _dispose(self) -> None:
+        with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
+            await self._engine.dispose()
 
     async def _close(self, connection: AsyncConnection) -> None:
         # What was committed stays committed: giving the connection back must not make it look like a failure.

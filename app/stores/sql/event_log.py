@@ -94,10 +94,11 @@ class SqlEventLog:
         if not self._writer.is_done:
             log.error("events were not written", rows=self._writer.backlog)
             return
-        try:
-            await self._journal.close()
-        except StoreError as failure:
-            log.warning("journal was not closed", exc_info=failure)
+        with anyio.move_on_after(self._limits.close, shield=True):
+            try:
+                await self._journal.close()
+            except StoreError as failure:
+                log.warning("journal was not closed", exc_info=failure)
 
     async def position(self, thread_id: str) -> Position:
         """See ``EventLog``."""
