@@ -1,15 +1,19 @@
 """The composition root: settings to services. The only file that names a vendor, a backend or the taxi domain."""
 
+import secrets
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
+import httpx
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
+from pydantic import SecretStr
 from sqlalchemy import make_url
 
 from app.api.deps import Services
@@ -17,28 +21,35 @@ from app.core.clock import NewId, NowMs, new_id, now_ms
 from app.core.config import Settings
 from app.core.errors import Misconfigured
 from app.core.signatures import read_signer
+from app.core.tokens import Key
 from app.engines.fleet.base import Directory, Fleet
 from app.engines.fleet.http import HttpDirectory, HttpFleet, open_client
 from app.engines.fleet.offline import OfflineDirectory, OfflineFleet
+from app.engines.identity.base import Identity
+from app.engines.identity.jwks import JwksIdentity
+from app.engines.identity.local import LocalIdentity, private_key, secret_key
 from app.engines.llm.function_model import FunctionChatModel, Reply
 from app.engines.llm.openai import create_openai_model
 from app.engines.stt.text import TextStt
 from app.engines.tts.text import TextTts
 from app.pipeline.chain import ChainPipeline
+from app.services.accounts import AccountService
 from app.services.bookings import BookingService
 from app.services.dispatch import DispatchLimits, DispatchService
 from app.services.health import HealthService, Ping
 from app.services.streaming_service import ServiceLimits, StreamingService
 from app.services.threads import ThreadMemory, ThreadService
-from app.stores.base import BookingStore, ConversationStore, EventLog, Lanes, Outbox
+from app.stores.base import AccountStore, BookingStore, ConversationStore, EventLog, Lanes, Outbox
 from app.stores.checkpoints.fenced import FencedSaver
 from app.stores.memory import (
+    MemoryAccountStore,
     MemoryBookingStore,
     MemoryConversationStore,
     MemoryEventLog,
     MemoryLanes,
     MemoryOutbox,
 )
+from app.stores.sql.accounts import SqlAccountStore
 from app.stores.sql.bookings import SqlBookingStore
 from app.stores.sql.conversations import SqlConversationStore
 from app.stores.sql.database import Database
@@ -58,6 +69,7 @@ from app.turns.runner import TurnLimits, TurnRunner
 class Stores:
     """Where things are kept."""
 
+    accounts: AccountStore
     bookings: BookingStore
     outbox: Outbox
     conversations: ConversationStore
@@ -164,9 +176,14 @@ async def open_services(
         )
         yield Services(
             settings=settings,
+            accounts=await stack.enter_async_context(
+                open_accounts(settings, stores.accounts, now_ms=now_ms, new_id=new_id)
+            ),
             streaming=streaming,
             threads=threads,
-            bookings=BookingService(bookings=stores.bookings, ring=dispatch.ring, now_ms=now_ms),
+            bookings=BookingService(
+                bookings=stores.bookings, authorise=threads.authorise, ring=dispatch.ring, now_ms=now_ms
+            ),
             dispatch=dispatch,
             webhooks=None if settings.dispatch_secret is None else read_signer(settings.dispatch_secret),
             health=HealthService(stores.pings, timeout_seconds=settings.store_timeout_seconds),
@@ -185,18 +202,20 @@ async def open_stores(settings: Settings, *, now_ms: NowMs, new_id: NewId) -> As
         pings: dict[str, Ping] = {}
         memory_outbox = MemoryOutbox()
         outbox: Outbox = memory_outbox
+        accounts: AccountStore = MemoryAccountStore()
         bookings: BookingStore = MemoryBookingStore(memory_outbox)
         conversations: ConversationStore = MemoryConversationStore()
         if database is None:
             pings["memory"] = conversations.ping
         else:
+            accounts = SqlAccountStore(database)
             bookings, outbox = SqlBookingStore(database), SqlOutbox(database)
             conversations = SqlConversationStore(database)
             pings["database"] = database.ping
         event_log, lanes = await _open_log(settings, stack, database, pings, now_ms=now_ms, new_id=new_id)
         if settings.redis_url is not None:
             checkpointer = FencedSaver(checkpointer, lanes.holds)
-        yield Stores(bookings, outbox, conversations, event_log, lanes, checkpointer, pings)
+        yield Stores(accounts, bookings, outbox, conversations, event_log, lanes, checkpointer, pings)
 
 
 async def _open_log(
@@ -326,6 +345,55 @@ async def open_fleet(settings: Settings, *, now_ms: NowMs, new_id: NewId) -> Asy
             OfflineFleet() if settings.dispatch_url is None else HttpFleet(client, settings.dispatch_url),
             OfflineDirectory() if settings.fleet_url is None else HttpDirectory(client, settings.fleet_url, new_id),
         )
+
+
+@asynccontextmanager
+async def open_accounts(
+    settings: Settings, accounts: AccountStore, *, now_ms: NowMs, new_id: NewId
+) -> AsyncIterator[AccountService]:
+    """Open who may log in, and what checks that somebody is.
+
+    Raises:
+        Misconfigured: The key cannot be used.
+    """
+    async with AsyncExitStack() as stack:
+        names = {"issuer": settings.jwt_issuer, "audience": settings.jwt_audience}
+        maker: LocalIdentity | None = None
+        if settings.jwt_jwks_url is not None:
+            limits = httpx.Timeout(settings.store_timeout_seconds)
+            client = await stack.enter_async_context(httpx.AsyncClient(timeout=limits, trust_env=False))
+            identity: Identity = JwksIdentity(client, settings.jwt_jwks_url, **names)
+        else:
+            identity = maker = LocalIdentity(await _signing_key(settings, accounts), **names)
+        yield AccountService(
+            accounts=accounts,
+            reader=identity,
+            maker=maker,
+            now_ms=now_ms,
+            new_id=new_id,
+            access_seconds=settings.access_token_seconds,
+            refresh_seconds=settings.refresh_token_seconds,
+        )
+
+
+async def _signing_key(settings: Settings, accounts: AccountStore) -> Key:
+    if settings.jwt_private_key_file is not None:
+        return await anyio.to_thread.run_sync(private_key, settings.jwt_private_key_file, settings.jwt_algorithm)
+    # Nobody needs to think of a secret, and none is known to all: the first process makes it, the others find it.
+    secret = settings.jwt_secret or SecretStr(await accounts.secret("jwt", secrets.token_urlsafe(48)))
+    try:
+        return secret_key(secret)
+    except ValueError as error:
+        raise Misconfigured(f"JWT_SECRET {error}") from error
+
+
+@asynccontextmanager
+async def open_users(settings: Settings) -> AsyncIterator[tuple[AccountService, AccountStore]]:
+    """Open the accounts alone, beside a server that runs or not: what an operator's command needs."""
+    async with open_database(settings) as database:
+        store = SqlAccountStore(database)
+        async with open_accounts(settings, store, now_ms=now_ms, new_id=new_id) as accounts:
+            yield accounts, store
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from fastapi.requests import HTTPConnection
 from app.core.clock import NowMs
 from app.core.config import Settings
 from app.core.signatures import Signer
+from app.services.accounts import AccountService
 from app.services.bookings import BookingService
 from app.services.dispatch import DispatchService
 from app.services.health import HealthService
@@ -50,6 +51,7 @@ class Services:
     """Everything a transport may use, put together by ``bootstrap``."""
 
     settings: Settings
+    accounts: AccountService
     streaming: StreamingService
     threads: ThreadService
     bookings: BookingService

@@ -18,6 +18,7 @@ from app.core.errors import (
     Draining,
     DuplicateMessage,
     ForbiddenThread,
+    IdentityUnavailable,
     LogTruncated,
     NotFound,
     Overloaded,
@@ -26,6 +27,7 @@ from app.core.errors import (
     TextTooLong,
     TurnInProgress,
     TurnTimeout,
+    Unauthenticated,
 )
 
 log = structlog.stdlib.get_logger("voztaxi.http")
@@ -33,6 +35,7 @@ log = structlog.stdlib.get_logger("voztaxi.http")
 _STATUS: tuple[tuple[type[AppError], int], ...] = (
     (NotFound, 404),
     (BadSignature, 401),
+    (Unauthenticated, 401),
     (ForbiddenThread, 403),
     (TurnInProgress, 409),
     (Conflict, 409),
@@ -44,12 +47,14 @@ _STATUS: tuple[tuple[type[AppError], int], ...] = (
     (Overloaded, 503),
     (StoreError, 503),
     (LogTruncated, 503),
+    (IdentityUnavailable, 503),
     (TurnTimeout, 504),
     (AgentError, 502),
     (AppError, 500),
 )
 RETRY_AFTER = {"Retry-After": "5"}
 """Seconds after which a refused client may ask again."""
+_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 429: RETRY_AFTER, 503: RETRY_AFTER}
 
 
 class Problem(BaseModel):
@@ -83,8 +88,7 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(AppError)
     async def on_app_error(_request: Request, error: AppError) -> JSONResponse:
         status = next(status for kind, status in _STATUS if isinstance(error, kind))
-        headers = RETRY_AFTER if status in (429, 503) else None
-        return problem(status, error.error_code, error.message, headers)
+        return problem(status, error.error_code, error.message, _HEADERS.get(status))
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(_request: Request, error: RequestValidationError) -> JSONResponse:

@@ -1,6 +1,7 @@
 """The ``voztaxi`` command: what a user or an operator runs."""
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ import uvicorn
 from pydantic import ValidationError
 
 from app.core.config import Settings
-from app.core.errors import Misconfigured, StoreError
+from app.core.errors import Conflict, Misconfigured, NotFound, StoreError
 
 cli = typer.Typer(help="Voztaxi: a streaming voice agent that books taxis.", no_args_is_help=True, add_completion=False)
 
@@ -175,6 +176,54 @@ def dispatch_retry(
     raise typer.Exit(0 if count or all_parked else 1)
 
 
+users_cli = typer.Typer(help="Who may log in.", no_args_is_help=True)
+cli.add_typer(users_cli, name="users")
+
+_PASSWORD = Annotated[str | None, typer.Option(help="The password; else it is asked for, or read from a pipe.")]
+
+
+@users_cli.command("add")
+def users_add(name: Annotated[str, typer.Argument(help="What they log in with.")], password: _PASSWORD = None) -> None:
+    """Open an account."""
+    from app.cli.users import add
+
+    settings = _kept_settings()
+    with _operator_errors():
+        account = add(settings, name, _password(password))
+    typer.echo(f"{account.name} may log in; user_id {account.account_id}")
+
+
+@users_cli.command("list")
+def users_list() -> None:
+    """Print the accounts, oldest first: id and name."""
+    from app.cli.users import list_all
+
+    with _operator_errors():
+        for account in list_all(_kept_settings()):
+            typer.echo(f"{account.account_id}  {account.name}")
+
+
+@users_cli.command("password")
+def users_password(name: Annotated[str, typer.Argument(help="Whose.")], password: _PASSWORD = None) -> None:
+    """Set another password; whoever is logged in must log in anew."""
+    from app.cli.users import change_password
+
+    settings = _kept_settings()
+    with _operator_errors():
+        change_password(settings, name, _password(password))
+    typer.echo(f"{name} has another password")
+
+
+@users_cli.command("remove")
+def users_remove(name: Annotated[str, typer.Argument(help="Whose.")]) -> None:
+    """Close an account. Its conversations stay, and nobody gets into them."""
+    from app.cli.users import remove
+
+    with _operator_errors():
+        remove(_kept_settings(), name)
+    typer.echo(f"{name} may no longer log in")
+
+
 @cli.command()
 def config() -> None:
     """Print the settings in force. Secrets are masked."""
@@ -220,18 +269,30 @@ def _operator_errors() -> Iterator[None]:
     except Misconfigured as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
+    except (Conflict, NotFound, ValueError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
     except StoreError as error:
         typer.echo(f"The database cannot be used: {error.__cause__}", err=True)
         raise typer.Exit(1) from error
 
 
 def _kept_settings() -> Settings:
-    """Return the settings, of a server whose deliveries another process can see."""
+    """Return the settings, of a server whose stores another process can see."""
     settings = _settings()
     if settings.in_memory:
-        typer.echo("DATABASE_URL is memory://: deliveries are in the server's process alone.", err=True)
+        typer.echo("DATABASE_URL is memory://: what it holds is in the server's process alone.", err=True)
         raise typer.Exit(2)
     return settings
+
+
+def _password(given: str | None) -> str:
+    """Return a password that was given, is typed twice, or comes by a pipe."""
+    if given is not None:
+        return given
+    if sys.stdin.isatty():
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\r\n")
 
 
 def _words(text: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Settings: read once from the environment and ``.env``, frozen, passed in. No module global."""
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -13,6 +14,14 @@ from app.core.signatures import read_signer
 
 MEMORY_URL = "memory://"
 """A ``DATABASE_URL`` that keeps everything in this process and nothing after it."""
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address is reached from the same machine alone."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class Settings(BaseSettings):
@@ -104,6 +113,27 @@ class Settings(BaseSettings):
     history_messages: int = Field(default=60, ge=10)
     """Newest messages of a conversation that a model is given."""
 
+    auth_required: bool = False
+    """Let nobody in who is not logged in. Needed on an address that others reach, or see ``allow_insecure``."""
+    allow_insecure: Annotated[tuple[Literal["auth_off"], ...], NoDecode] = ()
+    """What is wanted although it is not safe: ``auth_off`` serves everybody on an address that others reach."""
+    jwt_secret: SecretStr | None = None
+    """Signs access tokens, 32 bytes or more; empty is one that the server makes and keeps in its database."""
+    jwt_algorithm: Literal["HS256", "RS256", "ES256", "EdDSA"] = "HS256"
+    """How access tokens are signed; all but HS256 need ``jwt_private_key_file``."""
+    jwt_private_key_file: Path | None = None
+    """The private key, as PEM."""
+    jwt_jwks_url: str | None = None
+    """Keys of an identity provider that makes the tokens; nobody logs in here then."""
+    jwt_issuer: str = "voztaxi"
+    """Who makes the tokens."""
+    jwt_audience: str = "voztaxi"
+    """Whom the tokens are for."""
+    access_token_seconds: int = Field(default=900, gt=0)
+    """How long an access token is good."""
+    refresh_token_seconds: int = Field(default=30 * 24 * 3600, gt=0)
+    """How long a login lasts that is not used."""
+
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ("local",)
     """Web origins that may connect, separated by commas: ``local`` (this host, loopback, files), ``*``, addresses."""
 
@@ -123,7 +153,7 @@ class Settings(BaseSettings):
     def _read_lists(cls, values: dict[str, object]) -> dict[str, object]:
         """Split comma lists, and take an empty value for one that is not set."""
         read = {key: value for key, value in values.items() if value != ""}
-        for name in ("coverage", "allowed_origins"):
+        for name in ("coverage", "allowed_origins", "allow_insecure"):
             value = read.get(name)
             if isinstance(value, str):
                 read[name] = tuple(part.strip() for part in value.split(",") if part.strip())
@@ -139,6 +169,7 @@ class Settings(BaseSettings):
                 self._check_fleet(name.upper(), address)
         if self.dispatch_secret is not None:
             read_signer(self.dispatch_secret)
+        self._check_auth()
         try:
             url = make_url(self.database_url)
         except ArgumentError as error:
@@ -155,6 +186,17 @@ class Settings(BaseSettings):
         if self.checkpointer_type == "redis" and self.redis_url is None:
             raise ValueError("CHECKPOINTER_TYPE=redis needs REDIS_URL")
         return self
+
+    def _check_auth(self) -> None:
+        if not (self.auth_required or is_loopback(self.host) or "auth_off" in self.allow_insecure):
+            raise ValueError(
+                f"HOST={self.host} is an address that others reach: set AUTH_REQUIRED=true, "
+                "or ALLOW_INSECURE=auth_off where everybody may come in"
+            )
+        if (self.jwt_algorithm == "HS256") != (self.jwt_private_key_file is None):
+            raise ValueError("JWT_ALGORITHM and JWT_PRIVATE_KEY_FILE go together; HS256 has a secret instead")
+        if self.jwt_jwks_url is not None and not self.jwt_jwks_url.startswith(("https://", "http://")):
+            raise ValueError("JWT_JWKS_URL must be an https:// address")
 
     def _check_fleet(self, name: str, address: str) -> None:
         try:

@@ -17,6 +17,11 @@
       +-- StoreError          persistence failed or hung
       |     +-- LaneLost           another process has the turns of the thread
       +-- TurnTimeout         a turn took longer than it may
+      +-- Unauthenticated     nobody is logged in
+      |     +-- InvalidToken
+      |     +-- TokenExpired
+      |     +-- InvalidCredentials
+      +-- IdentityUnavailable tokens cannot be checked now
       +-- Draining            the server is shutting down
       +-- Overloaded          the server has as much as it may take
       +-- LogTruncated        a reader fell behind what the log keeps
@@ -171,6 +176,43 @@ class Draining(AppError):
     code = "draining"
     retryable = True
     default = "El servidor se está reiniciando."
+
+
+class Unauthenticated(AppError):
+    """Nobody is logged in."""
+
+    code = "not_authenticated"
+    default = "Hay que iniciar sesión."
+
+
+class InvalidToken(Unauthenticated):
+    """The token is not genuine, or not for this server."""
+
+    code = "invalid_token"
+    default = "La sesión no es válida."
+
+
+class TokenExpired(Unauthenticated):
+    """The token was good once."""
+
+    code = "token_expired"
+    retryable = True
+    default = "La sesión venció."
+
+
+class InvalidCredentials(Unauthenticated):
+    """No account has this name and this password; it does not say which is wrong."""
+
+    code = "invalid_credentials"
+    default = "El usuario o la contraseña no son correctos."
+
+
+class IdentityUnavailable(AppError):
+    """Tokens cannot be checked at the moment."""
+
+    code = "identity_unavailable"
+    retryable = True
+    default = "No se puede comprobar la sesión en este momento."
 
 
 class Overloaded(AppError):

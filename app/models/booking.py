@@ -61,6 +61,8 @@ class Booking(BaseModel):
     """When the rider wants to be picked up, as said; None is now."""
     client_id: str | None = None
     user_id: str | None = None
+    owner: str | None = Field(default=None, exclude=True)
+    """The account that made it; None where nobody was logged in."""
     driver: str | None = None
     """Who comes, as the fleet says."""
     plate: str | None = None

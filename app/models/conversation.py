@@ -35,8 +35,10 @@ class Conversation(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     thread_id: str
+    owner: str | None = None
+    """The account that opened it: nobody else gets in. None where nobody was logged in."""
     user_id: str | None = None
-    """Whose thread it is; None until somebody says who they are."""
+    """Whose thread it is as the front end says; None until it does."""
     client_id: str | None = None
     created_at: int
     updated_at: int
@@ -64,6 +66,8 @@ class TurnInput:
     text: str
     received_at: int
     """Milliseconds since the epoch."""
+    owner: str | None = None
+    """The account that is logged in."""
     user_id: str | None = None
     client_id: str | None = None
     language: str | None = None

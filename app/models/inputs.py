@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter
 
 ThreadId = Annotated[
     str,
@@ -23,6 +23,13 @@ class ClientMessage(BaseModel):
     """What all client messages share. Unknown fields are ignored, wrong types are not coerced."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+
+class Auth(ClientMessage):
+    """Logs in, or stays logged in with a newer token. Needs to be the first message only where that is required."""
+
+    type: Literal["auth"]
+    token: Annotated[SecretStr, Field(min_length=1, max_length=8192)]
 
 
 class UserInput(ClientMessage):
@@ -102,7 +109,7 @@ class Ping(ClientMessage):
 
 
 ClientInput = Annotated[
-    UserInput | AudioStart | AudioStop | Cancel | Pause | Resume | Replay | Playback | Ping,
+    Auth | UserInput | AudioStart | AudioStop | Cancel | Pause | Resume | Replay | Playback | Ping,
     Field(discriminator="type"),
 ]
 """Everything that a client can say."""

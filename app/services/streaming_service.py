@@ -5,9 +5,10 @@ service owns the task group in which turns run, so a turn outlives the connectio
 """
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -20,13 +21,16 @@ from app.core.errors import (
     BadInput,
     Draining,
     DuplicateMessage,
+    ForbiddenThread,
     Overloaded,
     RateLimited,
     StoreError,
     TextTooLong,
     TurnInProgress,
 )
+from app.models.account import ANYONE, Caller
 from app.models.conversation import TurnInput
+from app.models.events import Record
 from app.models.inputs import MultitaskStrategy
 from app.services.threads import ThreadService
 from app.stores.base import Command, EventLog, Lanes, Lease, LogReader
@@ -49,6 +53,8 @@ class _Live:
     """What a process that has the thread is told when this turn begins to wait."""
     may_be_known: bool
     """Another process may have run it."""
+    is_early: bool
+    """Nobody had opened the thread when it came: somebody else may be faster."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
     def interrupt(self) -> None:
@@ -171,7 +177,7 @@ class StreamingService:
         text: str,
         *,
         thread_id: str,
-        user_id: str | None = None,
+        caller: Caller = ANYONE,
         client_id: str | None = None,
         language: str | None = None,
         strategy: MultitaskStrategy = "interrupt",
@@ -185,7 +191,7 @@ class StreamingService:
         Args:
             text: What the rider said.
             thread_id: The conversation.
-            user_id: Who says it.
+            caller: Who says it.
             client_id: The front end's own name for the rider.
             language: Language tag the front end gives.
             strategy: What to do if a turn runs.
@@ -206,7 +212,7 @@ class StreamingService:
             raise BadInput("El texto está vacío.")
         if len(text) > self._limits.max_text_chars:
             raise TextTooLong(f"El texto pasa de {self._limits.max_text_chars} caracteres.")
-        await self._threads.authorise(thread_id, user_id)
+        is_early = await self._threads.authorise(thread_id, caller) is None
         turn_id = self._new_id() if message_id is None else stable_id(thread_id, message_id)
         if message_id is not None and await self._runner.has_begun(turn_id):
             raise DuplicateMessage(turn_id)
@@ -228,14 +234,17 @@ class StreamingService:
             turn_id=turn_id,
             text=text,
             received_at=self._now_ms(),
-            user_id=user_id,
+            owner=caller.account_id,
+            user_id=caller.user_id,
             client_id=client_id,
             language=language,
         )
         if strategy == "interrupt":
             lane.interrupt()
         urge: Command | None = "cancel" if strategy == "interrupt" else None
-        lane.waiting.append(_Live(said, self._runner.gate(), urge, may_be_known=message_id is not None))
+        lane.waiting.append(
+            _Live(said, self._runner.gate(), urge, may_be_known=message_id is not None, is_early=is_early)
+        )
         if not lane.at_work:
             lane.at_work = True
             self._at_work += 1
@@ -244,7 +253,7 @@ class StreamingService:
 
     @asynccontextmanager
     async def subscribe(
-        self, thread_id: str, *, after_seq: int | None = None, epoch: str | None = None, user_id: str | None = None
+        self, thread_id: str, *, after_seq: int | None = None, epoch: str | None = None, caller: Caller = ANYONE
     ) -> AsyncIterator[LogReader]:
         """Open a reader of a thread's events, and count as a listener meanwhile.
 
@@ -252,13 +261,15 @@ class StreamingService:
             thread_id: The conversation.
             after_seq: Read what follows this; None is from now on.
             epoch: The life of the log that ``after_seq`` belongs to.
-            user_id: Who is asking.
+            caller: Who is asking.
 
         Raises:
-            ForbiddenThread: The thread is somebody else's.
+            ForbiddenThread: The thread is somebody else's. The reader raises it too, where somebody else
+                was faster to open the thread.
         """
-        await self._threads.authorise(thread_id, user_id)
-        async with self._log.open(thread_id, after_seq=after_seq, epoch=epoch) as reader:
+        is_open = await self._threads.authorise(thread_id, caller) is not None
+        async with self._log.open(thread_id, after_seq=after_seq, epoch=epoch) as opened:
+            reader = opened if is_open else _EarlyReader(opened, partial(self._threads.authorise, thread_id, caller))
             lane = self._lanes.setdefault(thread_id, _Lane())
             lane.listeners += 1
             lane.welcome()
@@ -268,34 +279,35 @@ class StreamingService:
                 lane.listeners -= 1
                 self._mind_listeners(thread_id, lane)
 
-    async def cancel(self, thread_id: str, *, user_id: str | None = None) -> bool:
+    async def cancel(self, thread_id: str, *, caller: Caller = ANYONE) -> bool:
         """End the running turn of a thread as interrupted. Returns whether one ran.
 
         Raises:
             ForbiddenThread: The thread is somebody else's.
         """
-        return await self._steer(thread_id, user_id, "cancel")
+        return await self._steer(thread_id, caller, "cancel")
 
-    async def pause(self, thread_id: str, *, user_id: str | None = None) -> bool:
+    async def pause(self, thread_id: str, *, caller: Caller = ANYONE) -> bool:
         """Hold the delivery of the running turn. Returns whether one ran. Raises as ``cancel`` does."""
-        return await self._steer(thread_id, user_id, "pause")
+        return await self._steer(thread_id, caller, "pause")
 
-    async def resume(self, thread_id: str, *, user_id: str | None = None) -> bool:
+    async def resume(self, thread_id: str, *, caller: Caller = ANYONE) -> bool:
         """Continue the delivery of the running turn. Returns whether one ran. Raises as ``cancel`` does."""
-        return await self._steer(thread_id, user_id, "resume")
+        return await self._steer(thread_id, caller, "resume")
 
     async def position(self, thread_id: str) -> int:
         """Return the newest ``seq`` of a thread."""
         return (await self._log.position(thread_id)).seq
 
-    async def forget(self, thread_id: str) -> bool:
-        """End what runs on a thread and forget it. Returns whether there was one."""
+    async def forget(self, thread_id: str, *, caller: Caller = ANYONE) -> bool:
+        """End what runs on a thread and forget it. Returns whether there was one. Raises as ``cancel`` does."""
+        await self._threads.authorise(thread_id, caller)
         lane = self._lanes.get(thread_id)
         if lane is not None:
             lane.interrupt()
             await self._until_idle(lane)
         async with self._shared_lanes.take(thread_id, urge="cancel"):
-            return await self._threads.forget(thread_id)
+            return await self._threads.forget(thread_id, caller)
 
     async def drain(self, grace_seconds: float) -> None:
         """Take no new input; give running turns a grace period, then interrupt them."""
@@ -314,8 +326,8 @@ class StreamingService:
         while any(each.at_work for each in ([lane] if lane is not None else self._lanes.values())):
             await self._idle_bell.wait()
 
-    async def _steer(self, thread_id: str, user_id: str | None, command: Command) -> bool:
-        await self._threads.authorise(thread_id, user_id)
+    async def _steer(self, thread_id: str, caller: Caller, command: Command) -> bool:
+        await self._threads.authorise(thread_id, caller)
         return self._steer_here(thread_id, command) or await self._shared_lanes.command(thread_id, command)
 
     def _steer_here(self, thread_id: str, command: Command, on_behalf_of: str = "") -> bool:
@@ -367,7 +379,9 @@ class StreamingService:
                     lane.waiting.clear()
                 while lane.waiting and not lease.is_lost:
                     first = lane.waiting[0]
-                    is_new = not first.may_be_known or await self._runner.claim(first.said)
+                    is_new = await self._is_allowed(first) and (
+                        not first.may_be_known or await self._runner.claim(first.said)
+                    )
                     lane.waiting.remove(first)
                     if is_new:
                         await self._run(thread_id, lane, first, lease)
@@ -377,6 +391,18 @@ class StreamingService:
             if self._now_ms() - first.said.received_at > self._limits.wait_seconds * 1000 and first in lane.waiting:
                 lane.waiting.remove(first)
             await anyio.sleep(_AGAIN_SECONDS)
+
+    async def _is_allowed(self, live: _Live) -> bool:
+        """Return whether the thread is still the rider's, now that nobody else can open it."""
+        said = live.said
+        if live.is_early:
+            try:
+                await self._threads.authorise(said.thread_id, Caller(said.owner, said.user_id))
+            except ForbiddenThread:
+                log.warning("somebody else opened the thread first", thread_id=said.thread_id, turn_id=said.turn_id)
+                return False
+            live.is_early = False
+        return True
 
     async def _run(self, thread_id: str, lane: _Lane, live: _Live, lease: Lease) -> None:
         lane.live = live
@@ -444,3 +470,25 @@ class StreamingService:
     def _drop_if_unused(self, thread_id: str, lane: _Lane) -> None:
         if not lane.at_work and not lane.listeners and self._lanes.get(thread_id) is lane:
             del self._lanes[thread_id]
+
+
+class _EarlyReader:
+    """A ``LogReader`` of a thread that nobody had opened: whose it is shows with its first event.
+
+    Args:
+        reader: Reads.
+        authorise: Returns the conversation; None as long as nobody has opened it.
+    """
+
+    def __init__(self, reader: LogReader, authorise: Callable[[], Awaitable[object | None]]) -> None:
+        self._reader = reader
+        self._authorise = authorise
+        self._is_allowed = False
+        self.recovered = reader.recovered
+        self.position = reader.position
+
+    async def read(self) -> Sequence[Record]:
+        """See ``LogReader``. Raises ``ForbiddenThread`` where the thread has become somebody else's."""
+        records = await self._reader.read()
+        self._is_allowed = self._is_allowed or await self._authorise() is not None
+        return records

@@ -6,6 +6,7 @@ from typing import Any
 
 from app.core.clock import NowMs
 from app.core.errors import ForbiddenThread
+from app.models.account import ANYONE, Caller
 from app.models.conversation import Conversation, Message
 from app.models.events import ReplayStart
 from app.stores.base import ConversationStore, EventLog, LogReader
@@ -41,24 +42,35 @@ class ThreadService:
         self._log = event_log
         self._memory = memory
 
-    async def authorise(self, thread_id: str, user_id: str | None) -> None:
-        """Let only its rider use a thread.
+    async def authorise(self, thread_id: str, caller: Caller) -> Conversation | None:
+        """Let only those use a thread whose it is.
 
-        A thread nobody has claimed is open to whoever knows its id, and so is a claimed one to
-        someone who says nothing of who they are: without accounts the id is the key.
+        What an account opened is that account's. What somebody opened who was not logged in is open to
+        whoever knows its id: without accounts the id is the key. But who says who they are, and is not
+        who the front end named, is refused.
+
+        Returns:
+            The conversation; None where nobody has opened it yet.
 
         Raises:
             ForbiddenThread: The thread is somebody else's.
         """
-        if user_id is None:
-            return
         conversation = await self._conversations.get(thread_id)
-        if conversation is not None and conversation.user_id not in (None, user_id):
+        if conversation is None:
+            return None
+        if conversation.owner not in (None, caller.account_id):
             raise ForbiddenThread
+        if caller.user_id is not None and conversation.user_id not in (None, caller.user_id):
+            raise ForbiddenThread
+        return conversation
 
-    async def view(self, thread_id: str) -> ThreadView | None:
-        """Return a thread with its messages and the agent's state; None where there is none."""
-        conversation = await self._conversations.get(thread_id)
+    async def view(self, thread_id: str, caller: Caller = ANYONE) -> ThreadView | None:
+        """Return a thread with its messages and the agent's state; None where there is none.
+
+        Raises:
+            ForbiddenThread: The thread is somebody else's.
+        """
+        conversation = await self.authorise(thread_id, caller)
         if conversation is None:
             return None
         position = await self._log.position(thread_id)
@@ -82,13 +94,16 @@ class ThreadService:
             messages=None if saved is None else [each.model_dump(mode="json", exclude_none=True) for each in saved],
         )
 
-    async def forget(self, thread_id: str) -> bool:
+    async def forget(self, thread_id: str, caller: Caller = ANYONE) -> bool:
         """Forget a thread: its messages, its events and what the agent remembers. Bookings stay.
 
         Returns:
             Whether there was one.
+
+        Raises:
+            ForbiddenThread: The thread is somebody else's.
         """
-        known = await self._conversations.get(thread_id) is not None
+        known = await self.authorise(thread_id, caller) is not None
         await self._memory.forget(thread_id)
         await self._conversations.forget(thread_id)
         await self._log.forget(thread_id)

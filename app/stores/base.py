@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol
 
+from app.models.account import Account, RefreshToken
 from app.models.booking import Booking
 from app.models.conversation import Conversation, Message, TurnRecord
 from app.models.delivery import Delivery, DeliveryKind, DeliveryState, Revision
@@ -111,8 +112,8 @@ class ConversationStore(Protocol):
     async def begin_turn(self, turn: TurnRecord, message: Message, conversation: Conversation) -> None:
         """Open the conversation if it is new, and store the turn as running with the rider's message.
 
-        An owner is set where there was none, and never changed. Repeating it changes nothing, also
-        when the turn has ended since.
+        Its owner is who opens it. A ``user_id`` is set where there was none, and never changed.
+        Repeating it changes nothing, also when the turn has ended since.
         """
         ...
 
@@ -146,6 +147,58 @@ class ConversationStore(Protocol):
 
     async def ping(self) -> None:
         """Raise where the store cannot be reached."""
+        ...
+
+
+class AccountStore(Protocol):
+    """Accounts, what keeps them logged in, and the server's own secret."""
+
+    async def add(self, account: Account, name_key: str) -> bool:
+        """Store an account. Returns False, and changes nothing, where the name is taken."""
+        ...
+
+    async def get(self, account_id: str) -> Account | None:
+        """Return an account, or None."""
+        ...
+
+    async def by_name(self, name_key: str) -> Account | None:
+        """Return an account by its name, or None."""
+        ...
+
+    async def list(self) -> Sequence[Account]:
+        """Return all accounts, oldest first."""
+        ...
+
+    async def set_password(self, account_id: str, password_hash: str) -> None:
+        """Keep another password."""
+        ...
+
+    async def remove(self, account_id: str) -> None:
+        """Delete an account and its refresh tokens."""
+        ...
+
+    async def add_refresh_token(self, token: RefreshToken, *, now: int) -> None:
+        """Store a refresh token; those that ran out before ``now`` (milliseconds) are forgotten."""
+        ...
+
+    async def use_refresh_token(self, token_hash: str, *, now: int) -> RefreshToken | None:
+        """Note that a refresh token is used, as one step.
+
+        Returns:
+            The token as it was before: ``used_at`` says when it was first used. None where there is none.
+        """
+        ...
+
+    async def revoke_family(self, family: str) -> None:
+        """Delete all refresh tokens of a login."""
+        ...
+
+    async def revoke_all(self, account_id: str) -> None:
+        """Delete all refresh tokens of an account."""
+        ...
+
+    async def secret(self, name: str, proposed: str) -> str:
+        """Return the secret of that name, the same for every process; the first one proposed is kept."""
         ...
 
 

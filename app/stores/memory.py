@@ -11,6 +11,7 @@ import anyio
 from app.core.clock import NewId, NowMs
 from app.core.errors import LogTruncated
 from app.core.logging import bound_ids
+from app.models.account import Account, RefreshToken
 from app.models.booking import Booking
 from app.models.conversation import Conversation, Message, TurnRecord
 from app.models.delivery import Delivery, DeliveryKind, DeliveryState, dispatch_of
@@ -141,6 +142,72 @@ class MemoryBookingStore:
         self._bookings[booking_id] = revision.booking
         self.outbox.add(revision.deliveries)
         return revision.booking
+
+
+class MemoryAccountStore:
+    """Accounts in dicts."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[str, Account] = {}
+        self._names: dict[str, str] = {}
+        self._tokens: dict[str, RefreshToken] = {}
+        self._secrets: dict[str, str] = {}
+
+    async def add(self, account: Account, name_key: str) -> bool:
+        """See ``AccountStore``."""
+        if name_key in self._names:
+            return False
+        self._names[name_key] = account.account_id
+        self._accounts[account.account_id] = account
+        return True
+
+    async def get(self, account_id: str) -> Account | None:
+        """See ``AccountStore``."""
+        return self._accounts.get(account_id)
+
+    async def by_name(self, name_key: str) -> Account | None:
+        """See ``AccountStore``."""
+        return self._accounts.get(self._names.get(name_key, ""))
+
+    async def list(self) -> Sequence[Account]:
+        """See ``AccountStore``."""
+        return list(self._accounts.values())
+
+    async def set_password(self, account_id: str, password_hash: str) -> None:
+        """See ``AccountStore``."""
+        account = self._accounts.get(account_id)
+        if account is not None:
+            self._accounts[account_id] = account.model_copy(update={"password_hash": password_hash})
+
+    async def remove(self, account_id: str) -> None:
+        """See ``AccountStore``."""
+        self._accounts.pop(account_id, None)
+        self._names = {name: owner for name, owner in self._names.items() if owner != account_id}
+        await self.revoke_all(account_id)
+
+    async def add_refresh_token(self, token: RefreshToken, *, now: int) -> None:
+        """See ``AccountStore``."""
+        self._tokens = {key: each for key, each in self._tokens.items() if each.expires_at >= now}
+        self._tokens[token.token_hash] = token
+
+    async def use_refresh_token(self, token_hash: str, *, now: int) -> RefreshToken | None:
+        """See ``AccountStore``."""
+        token = self._tokens.get(token_hash)
+        if token is not None and token.used_at is None:
+            self._tokens[token_hash] = token.model_copy(update={"used_at": now})
+        return token
+
+    async def revoke_family(self, family: str) -> None:
+        """See ``AccountStore``."""
+        self._tokens = {key: each for key, each in self._tokens.items() if each.family != family}
+
+    async def revoke_all(self, account_id: str) -> None:
+        """See ``AccountStore``."""
+        self._tokens = {key: each for key, each in self._tokens.items() if each.account_id != account_id}
+
+    async def secret(self, name: str, proposed: str) -> str:
+        """See ``AccountStore``."""
+        return self._secrets.setdefault(name, proposed)
 
 
 class MemoryConversationStore:

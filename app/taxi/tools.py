@@ -276,6 +276,7 @@ class DispatchToBackend(TaxiTool):
             pickup_time=draft.when,
             client_id=said.client_id,
             user_id=said.user_id,
+            owner=said.owner,
             request_key=request_key(said.thread_id, draft),
         )
         stored = await _within_deadline(session, desk.bookings.create(booking))

@@ -71,6 +71,7 @@ class Turn:
         said = self.input
         return Conversation(
             thread_id=said.thread_id,
+            owner=said.owner,
             user_id=said.user_id,
             client_id=said.client_id,
             created_at=said.received_at,

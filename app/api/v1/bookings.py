@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel
 
+from app.api.callers import CallerDep
 from app.api.deps import ServicesDep
 from app.api.errors import PROBLEMS
 from app.models.booking import Booking
@@ -22,18 +23,18 @@ class Bookings(BaseModel):
 
 
 @router.get("")
-async def find(thread_id: Annotated[ThreadId, Query()], services: ServicesDep) -> Bookings:
+async def find(thread_id: Annotated[ThreadId, Query()], services: ServicesDep, caller: CallerDep) -> Bookings:
     """List the bookings of a thread."""
-    return Bookings(bookings=list(await services.bookings.list(thread_id)))
+    return Bookings(bookings=list(await services.bookings.list(thread_id, caller)))
 
 
 @router.get("/{booking_id}")
-async def show(booking_id: BookingPath, services: ServicesDep) -> Booking:
+async def show(booking_id: BookingPath, services: ServicesDep, caller: CallerDep) -> Booking:
     """Return a booking."""
-    return await services.bookings.get(booking_id)
+    return await services.bookings.get(booking_id, caller)
 
 
 @router.post("/{booking_id}/cancel")
-async def cancel(booking_id: BookingPath, services: ServicesDep) -> Booking:
+async def cancel(booking_id: BookingPath, services: ServicesDep, caller: CallerDep) -> Booking:
     """Cancel a booking; again changes nothing."""
-    return await services.bookings.cancel(booking_id)
+    return await services.bookings.cancel(booking_id, caller)

@@ -5,9 +5,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.callers import CallerDep
 from app.api.deps import Services, ServicesDep
 from app.api.errors import PROBLEMS
 from app.core.errors import AgentError, AppError, Conflict, DuplicateMessage, LogTruncated, StoreError, TurnTimeout
+from app.models.account import Caller
 from app.models.booking import Booking
 from app.models.events import AgentChunk, ToolCall, ToolResult, TurnEnd
 from app.models.events import AgentError as AgentErrorEvent
@@ -86,14 +88,16 @@ class _Answer(BaseModel):
 
 @router.post("/api/v1/chat", response_model=ChatResponse | PhoneResponse, responses=PROBLEMS)
 @router.post("/api/v1/chat/", response_model=ChatResponse | PhoneResponse, responses=PROBLEMS, include_in_schema=False)
-async def chat(request: ChatRequest | PhoneRequest, services: ServicesDep) -> ChatResponse | PhoneResponse:
+async def chat(
+    request: ChatRequest | PhoneRequest, services: ServicesDep, caller: CallerDep
+) -> ChatResponse | PhoneResponse:
     """Run a turn and answer with all of it. Upper case is answered in upper case."""
     if isinstance(request, PhoneRequest):
         answer = await _run(
             services,
             request.MESSAGE,
             request.THREAD_ID or None,
-            user_id=request.USER_ID,
+            caller=caller.saying(request.USER_ID),
             client_id=request.CLIENT_ID or None,
         )
         return PhoneResponse(
@@ -103,7 +107,11 @@ async def chat(request: ChatRequest | PhoneRequest, services: ServicesDep) -> Ch
             FIN=_flag(answer.end.booking_id is not None),
         )
     answer = await _run(
-        services, request.text, request.thread_id, user_id=request.user_id, message_id=request.message_id
+        services,
+        request.text,
+        request.thread_id,
+        caller=caller.saying(request.user_id),
+        message_id=request.message_id,
     )
     if answer.end.status == "interrupted":
         raise Conflict("Otro mensaje interrumpió la respuesta.", code="interrupted")
@@ -114,7 +122,7 @@ async def chat(request: ChatRequest | PhoneRequest, services: ServicesDep) -> Ch
         agent=answer.agent,
         text=answer.end.text,
         tool_calls=answer.tools,
-        booking=await services.bookings.get(booking_id) if booking_id else None,
+        booking=await services.bookings.get(booking_id, caller) if booking_id else None,
         finished=booking_id is not None,
     )
 
@@ -124,7 +132,7 @@ async def _run(
     text: str,
     thread_id: str | None,
     *,
-    user_id: str | None,
+    caller: Caller,
     client_id: str | None = None,
     message_id: str | None = None,
 ) -> _Answer:
@@ -133,15 +141,15 @@ async def _run(
     thread_id = thread_id or streaming.new_thread_id()
     turn_id = None
     try:
-        async with streaming.subscribe(thread_id, user_id=user_id) as reader:
+        async with streaming.subscribe(thread_id, caller=caller) as reader:
             turn_id = await streaming.submit(
-                text, thread_id=thread_id, user_id=user_id, client_id=client_id, message_id=message_id
+                text, thread_id=thread_id, caller=caller, client_id=client_id, message_id=message_id
             )
             answer = await _collect(reader, thread_id, turn_id)
     except (DuplicateMessage, LogTruncated) as reason:
         # Taken before, or the log began anew in the middle: the answer is read from the first event on.
         taken = reason.turn_id if isinstance(reason, DuplicateMessage) else turn_id
-        async with streaming.subscribe(thread_id, after_seq=0, user_id=user_id) as reader:
+        async with streaming.subscribe(thread_id, after_seq=0, caller=caller) as reader:
             if taken is None or not reader.recovered:
                 raise
             answer = await _collect(reader, thread_id, taken)

@@ -9,10 +9,12 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from pydantic import AfterValidator, BaseModel
 
+from app.api.callers import CallerDep
 from app.api.deps import Services, ServicesDep
 from app.api.dialects.native import NativeDialect
 from app.api.errors import PROBLEMS
-from app.core.errors import LogTruncated, NotFound
+from app.core.errors import ForbiddenThread, LogTruncated, NotFound
+from app.models.account import Caller
 from app.models.conversation import Message
 from app.models.events import NOWHERE, Record
 from app.models.inputs import ThreadId
@@ -64,6 +66,7 @@ def _seq(value: str | None) -> str | None:
 async def events(
     thread_id: ThreadPath,
     services: ServicesDep,
+    caller: CallerDep,
     after: Annotated[int | None, Query(ge=0, le=NOWHERE)] = None,
     epoch: Annotated[str | None, Query(max_length=128)] = None,
     last_event_id: Annotated[str | None, Header(max_length=19), AfterValidator(_seq)] = None,
@@ -75,14 +78,17 @@ async def events(
     reconnects repeats the address it began with.
     """
     after_seq = int(last_event_id) if last_event_id is not None else after or 0
-    stream = _stream(services, thread_id, after_seq, epoch)
+    await services.threads.authorise(thread_id, caller)
+    stream = _stream(services, caller, thread_id, after_seq, epoch)
     return StreamingResponse(stream, media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
-async def _stream(services: Services, thread_id: str, after_seq: int, epoch: str | None) -> AsyncIterator[bytes]:
+async def _stream(
+    services: Services, caller: Caller, thread_id: str, after_seq: int, epoch: str | None
+) -> AsyncIterator[bytes]:
     dialect = NativeDialect()
     while True:
-        async with services.streaming.subscribe(thread_id, after_seq=after_seq, epoch=epoch) as reader:
+        async with services.streaming.subscribe(thread_id, after_seq=after_seq, epoch=epoch, caller=caller) as reader:
             yield format_sse_event(retry=_RETRY_MS)
             if not reader.recovered:
                 start = await services.threads.replay_start(thread_id, reader)
@@ -99,12 +105,14 @@ async def _stream(services: Services, thread_id: str, after_seq: int, epoch: str
             except LogTruncated:
                 # The log begins anew, or has left the client behind: it says what it still has.
                 epoch = reader.position.epoch
+            except ForbiddenThread:
+                return  # somebody else opened it first
 
 
 @router.get("/{thread_id:path}", response_model=Thread, response_model_exclude_none=False)
-async def show(thread_id: ThreadPath, services: ServicesDep) -> Thread:
+async def show(thread_id: ThreadPath, services: ServicesDep, caller: CallerDep) -> Thread:
     """Return a thread's messages and state."""
-    view = await services.threads.view(thread_id)
+    view = await services.threads.view(thread_id, caller)
     if view is None:
         raise NotFound("No existe esa conversación.")
     known = view.conversation
@@ -122,9 +130,9 @@ async def show(thread_id: ThreadPath, services: ServicesDep) -> Thread:
 
 
 @router.delete("/{thread_id:path}")
-async def forget(thread_id: ThreadPath, services: ServicesDep) -> Forgotten:
+async def forget(thread_id: ThreadPath, services: ServicesDep, caller: CallerDep) -> Forgotten:
     """End what runs on a thread and forget it. Its bookings stay."""
-    if not await services.streaming.forget(thread_id):
+    if not await services.streaming.forget(thread_id, caller=caller):
         raise NotFound("No existe esa conversación.")
     return Forgotten(thread_id=thread_id)
 
@@ -146,7 +154,8 @@ async def _read(reader: LogReader, restart: anyio.Event) -> Sequence[Record] | N
                 records = await reader.read()
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        if any(isinstance(reason, LogTruncated) for reason in group.exceptions):
-            raise LogTruncated from group
+        for kind in (LogTruncated, ForbiddenThread):
+            if any(isinstance(reason, kind) for reason in group.exceptions):
+                raise kind from group
         raise
     return records

@@ -1,7 +1,7 @@
 """The WebSocket of the taxi chat: two loops, frames to services and log to frames. No pipeline knowledge."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 import structlog
@@ -9,16 +9,38 @@ from anyio.abc import TaskGroup, TaskStatus
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
-from app.api.close_codes import FRAME_TOO_LARGE, INTERNAL, SERVICE_RESTART, SLOW_CLIENT, TRY_AGAIN_LATER, Close
+from app.api.callers import SUBPROTOCOL, given_token, offered_token
+from app.api.close_codes import (
+    FRAME_TOO_LARGE,
+    INTERNAL,
+    SERVICE_RESTART,
+    SLOW_CLIENT,
+    TRY_AGAIN_LATER,
+    UNAUTHENTICATED,
+    Close,
+)
 from app.api.deps import Services, ServicesDep
 from app.api.dialects.native import NativeDialect
 from app.api.errors import RETRY_AFTER, problem
 from app.api.origins import is_allowed_origin
-from app.core.errors import AppError, BadInput, Draining, DuplicateMessage, LogTruncated, Overloaded
+from app.core.errors import (
+    AppError,
+    BadInput,
+    Draining,
+    DuplicateMessage,
+    ForbiddenThread,
+    InvalidToken,
+    LogTruncated,
+    Overloaded,
+    TokenExpired,
+    Unauthenticated,
+)
+from app.models.account import ANYONE, Caller, Claims
 from app.models.events import BaseEvent, Pong, SystemMessage
 from app.models.inputs import (
     AudioStart,
     AudioStop,
+    Auth,
     Cancel,
     ClientInput,
     Pause,
@@ -35,6 +57,8 @@ log = structlog.stdlib.get_logger("voztaxi.websocket")
 
 _FLUSH_SECONDS = 2.0
 """How long a client may take for the last frames before a restart."""
+_LOGIN_SECONDS = 10.0
+"""How long a client may take to log in, and to renew a login that ran out."""
 
 
 @router.websocket("/api/v1/ws/chat")
@@ -48,7 +72,7 @@ async def chat(websocket: WebSocket, services: ServicesDep) -> None:
         response = problem(503, refusal.code, refusal.default, RETRY_AFTER)
         await websocket.send_denial_response(response)
         return
-    await websocket.accept()
+    await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in websocket.scope["subprotocols"] else None)
     with services.connections.open():
         await Connection(websocket, services).serve()
 
@@ -97,7 +121,9 @@ class Connection:
         self._settings = services.settings
         self._streaming = services.streaming
         self._dialect = NativeDialect()
-        self._user_id: str | None = None
+        self._caller = ANYONE
+        self._login: Claims | None = None
+        self._logged_in = anyio.Event()
         self._thread_id: str | None = None
         self._deliveries: dict[str, _Delivery] = {}
         self._sending = anyio.Lock()
@@ -108,12 +134,58 @@ class Connection:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._close_on_restart)
-                close = await self._receive_loop(tasks)
+                close = await self._admit(tasks) or await self._receive_loop(tasks)
                 tasks.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             close = _reason(group)
         if close is not None:
             await self._close(close)
+
+    # Who it is.
+
+    async def _admit(self, tasks: TaskGroup) -> Close | None:
+        """Take the token that came with the connection; where none did, one may come by a message."""
+        try:
+            token = given_token(self._websocket) or offered_token(self._websocket.scope["subprotocols"])
+            if token is not None:
+                await self._log_in(token, tasks)
+            elif self._settings.auth_required:
+                tasks.start_soon(self._mind_login)
+        except Unauthenticated as error:
+            await self._complain(error)
+            return UNAUTHENTICATED
+        except AppError as error:
+            await self._complain(error)
+            return TRY_AGAIN_LATER
+        return None
+
+    async def _log_in(self, token: str, tasks: TaskGroup) -> None:
+        claims = await self._services.accounts.authenticate(token)
+        if self._login is not None and claims.account_id != self._login.account_id:
+            raise InvalidToken("Esta conexión es de otro usuario.")
+        is_first = self._login is None
+        self._login = claims
+        self._caller = replace(self._caller, account_id=claims.account_id)
+        logged_in, self._logged_in = self._logged_in, anyio.Event()
+        logged_in.set()
+        if is_first and not self._settings.auth_required:
+            tasks.start_soon(self._mind_login)
+        now = self._services.now_ms()
+        await self._send(SystemMessage(ts=now, message="Sesión iniciada.", level="info", code="authenticated"))
+
+    async def _mind_login(self) -> None:
+        """Close where nobody logs in, or a login runs out and is not renewed."""
+        while True:
+            error: AppError = Unauthenticated()
+            seconds = _LOGIN_SECONDS
+            if self._login is not None:
+                error = TokenExpired()
+                seconds = (self._login.expires_at - self._services.now_ms()) / 1000 + _LOGIN_SECONDS
+            with anyio.move_on_after(seconds) as scope:
+                await self._logged_in.wait()
+            if scope.cancelled_caught:
+                await self._complain(error)
+                raise _Closing(UNAUTHENTICATED)
 
     # What the client sends.
 
@@ -131,11 +203,18 @@ class Connection:
                     self._take_audio(data or b"")
                 else:
                     await self._take(self._dialect.decode(text), tasks)
+            except Unauthenticated as error:
+                await self._complain(error)
+                return UNAUTHENTICATED
             except AppError as error:
                 await self._complain(error)
 
     async def _take(self, said: ClientInput, tasks: TaskGroup) -> None:
+        if self._settings.auth_required and self._login is None and not isinstance(said, Auth):
+            raise Unauthenticated
         match said:
+            case Auth(token=token):
+                await self._log_in(token.get_secret_value(), tasks)
             case UserInput():
                 await self._submit(said, tasks)
             case Cancel(thread_id=thread_id):
@@ -155,15 +234,15 @@ class Connection:
                 pass
 
     async def _submit(self, said: UserInput, tasks: TaskGroup) -> None:
-        user_id = said.user_id or self._user_id
+        caller = self._caller.saying(said.user_id)
         thread_id = said.thread_id or self._thread_id or self._streaming.new_thread_id()
         was_listening = thread_id in self._deliveries
-        await self._listen(thread_id, tasks, user_id=user_id)
+        await self._listen(thread_id, tasks, caller=caller)
         try:
             await self._streaming.submit(
                 said.text,
                 thread_id=thread_id,
-                user_id=user_id,
+                caller=caller,
                 client_id=said.client_id,
                 language=said.language,
                 strategy=said.multitask_strategy,
@@ -186,13 +265,13 @@ class Connection:
             if not was_listening:
                 await self._stop_listening(thread_id)
             raise
-        self._user_id, self._thread_id = user_id, thread_id
+        self._caller, self._thread_id = caller, thread_id
 
     async def _steer(self, command: Callable[..., Awaitable[bool]], thread_id: str | None) -> None:
         """Cancel, pause or resume; where no turn runs there is nothing to do."""
         thread_id = thread_id or self._thread_id
         if thread_id is not None:
-            await command(thread_id, user_id=self._user_id)
+            await command(thread_id, caller=self._caller)
 
     def _take_audio(self, data: bytes) -> None:
         if len(data) % 2:
@@ -202,17 +281,17 @@ class Connection:
     # What the log holds.
 
     async def _listen(
-        self, thread_id: str, tasks: TaskGroup, *, replay: Replay | None = None, user_id: str | None = None
+        self, thread_id: str, tasks: TaskGroup, *, replay: Replay | None = None, caller: Caller | None = None
     ) -> None:
         """Deliver a thread's events from now on, or from where a replay asks."""
         if thread_id in self._deliveries:
             if replay is None:
                 return
-            await self._services.threads.authorise(thread_id, self._user_id)
+            await self._services.threads.authorise(thread_id, self._caller)
             await self._stop_listening(thread_id)
         elif len(self._deliveries) >= self._settings.max_threads_per_connection:
             await self._stop_listening(next(iter(self._deliveries)))
-        await tasks.start(self._deliver, thread_id, replay, user_id or self._user_id)
+        await tasks.start(self._deliver, thread_id, replay, caller or self._caller)
 
     async def _stop_listening(self, thread_id: str) -> None:
         delivery = self._deliveries.pop(thread_id, None)
@@ -221,7 +300,7 @@ class Connection:
             await delivery.stopped.wait()
 
     async def _deliver(
-        self, thread_id: str, replay: Replay | None, user_id: str | None, *, task_status: TaskStatus[None]
+        self, thread_id: str, replay: Replay | None, caller: Caller, *, task_status: TaskStatus[None]
     ) -> None:
         """Send a thread's events as long as the client wants them."""
         delivery = _Delivery()
@@ -232,7 +311,7 @@ class Connection:
             with delivery.scope:
                 while True:
                     async with self._streaming.subscribe(
-                        thread_id, after_seq=after_seq, epoch=epoch, user_id=user_id
+                        thread_id, after_seq=after_seq, epoch=epoch, caller=caller
                     ) as reader:
                         if announces:
                             await self._send(await self._services.threads.replay_start(thread_id, reader))
@@ -247,6 +326,10 @@ class Connection:
                         except LogTruncated:
                             # The log begins anew, or has left the client behind: it says what it still has.
                             after_seq, epoch, announces = delivery.sent_seq, reader.position.epoch, True
+        except ForbiddenThread as error:
+            if self._deliveries.get(thread_id) is not delivery:
+                raise
+            await self._complain(error)  # somebody else opened it first
         finally:
             delivery.stopped.set()
             if self._deliveries.get(thread_id) is delivery:

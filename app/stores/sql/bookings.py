@@ -71,8 +71,9 @@ class SqlBookingStore:
 
 
 def _row(booking: Booking) -> dict[str, str]:
-    # ``told_at`` is left out of what clients see, not of what is stored.
-    document = booking.model_dump(mode="json", exclude=_IN_ROW) | {"told_at": booking.told_at}
+    # These are left out of what clients see, not of what is stored.
+    kept = {"told_at": booking.told_at, "owner": booking.owner}
+    document = booking.model_dump(mode="json", exclude=_IN_ROW) | kept
     return {name: getattr(booking, name) for name in _IN_ROW} | {"document": json.dumps(document, ensure_ascii=False)}
 
 

@@ -77,10 +77,41 @@ webhooks = Table(
     Index("webhooks_by_age", "received_at"),
 )
 
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("name", PlainText, nullable=False),
+    Column("name_key", PlainText, nullable=False, unique=True),
+    Column("password_hash", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    Column("token_hash", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("accounts.account_id", ondelete="CASCADE"), nullable=False),
+    Column("family", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+    Index("refresh_tokens_of_account", "account_id"),
+    Index("refresh_tokens_of_family", "family"),
+    Index("refresh_tokens_by_age", "expires_at"),
+)
+
+secrets = Table(
+    "secrets",  # what the server made for itself and all its processes share
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
 conversations = Table(
     "conversations",
     metadata,
     Column("thread_id", PlainText, primary_key=True),
+    Column("owner", Text),
     Column("user_id", PlainText),
     Column("client_id", PlainText),
     Column("created_at", BigInteger, nullable=False),

@@ -1,0 +1,1 @@
+"""Who may say who somebody is."""
