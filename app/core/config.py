@@ -188,11 +188,6 @@ class Settings(BaseSettings):
         return self
 
     def _check_auth(self) -> None:
-        if not (self.auth_required or is_loopback(self.host) or "auth_off" in self.allow_insecure):
-            raise ValueError(
-                f"HOST={self.host} is an address that others reach: set AUTH_REQUIRED=true, "
-                "or ALLOW_INSECURE=auth_off where everybody may come in"
-            )
         if (self.jwt_algorithm == "HS256") != (self.jwt_private_key_file is None):
             raise ValueError("JWT_ALGORITHM and JWT_PRIVATE_KEY_FILE go together; HS256 has a secret instead")
         if self.jwt_jwks_url is not None and not self.jwt_jwks_url.startswith(("https://", "http://")):
@@ -208,6 +203,16 @@ class Settings(BaseSettings):
             raise ValueError(f"{name} must be an http:// or https:// address without a query")
         if self.dispatch_secret is None:
             raise ValueError(f"{name} needs DISPATCH_SECRET, with which messages are signed")
+
+    @property
+    def exposure(self) -> str | None:
+        """Say why the server may not start on its address; None where it may."""
+        if self.auth_required or is_loopback(self.host) or "auth_off" in self.allow_insecure:
+            return None
+        return (
+            f"HOST={self.host} is an address that others reach: set AUTH_REQUIRED=true, "
+            "or ALLOW_INSECURE=auth_off where everybody may come in"
+        )
 
     @property
     def in_memory(self) -> bool:

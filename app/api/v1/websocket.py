@@ -214,7 +214,7 @@ class Connection:
             raise Unauthenticated
         match said:
             case Auth(token=token):
-                await self._log_in(token.get_secret_value(), tasks)
+                await self._log_in(token, tasks)
             case UserInput():
                 await self._submit(said, tasks)
             case Cancel(thread_id=thread_id):
