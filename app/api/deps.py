@@ -16,6 +16,7 @@ from app.services.accounts import AccountService
 from app.services.bookings import BookingService
 from app.services.dispatch import DispatchService
 from app.services.health import HealthService
+from app.services.rate_limits import RateLimits
 from app.services.streaming_service import StreamingService
 from app.services.threads import ThreadService
 
@@ -52,6 +53,7 @@ class Services:
 
     settings: Settings
     accounts: AccountService
+    rates: RateLimits
     streaming: StreamingService
     threads: ThreadService
     bookings: BookingService
