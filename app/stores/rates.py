@@ -94,16 +94,26 @@ class FallbackRateCounter:
         self._alone = alone
         self._timeout = timeout
         self._pause = pause
+        self._is_alone = False
         self._asks_again_at = 0.0
 
     async def hit(self, rate: Rate, key: str) -> Verdict:
         """See ``RateCounter``. It never raises ``StoreError``."""
-        if anyio.current_time() >= self._asks_again_at:
-            try:
-                with anyio.fail_after(self._timeout):
-                    return await self._shared.hit(rate, key)
-            except (StoreError, TimeoutError) as error:
-                if anyio.current_time() >= self._asks_again_at:  # of many who wait at once, one says it
-                    self._asks_again_at = anyio.current_time() + self._pause
-                    log.warning("rates are counted by this process alone", reason=repr(error.__cause__ or error))
-        return await self._alone.hit(rate, key)
+        now = anyio.current_time()
+        if now < self._asks_again_at:
+            return await self._alone.hit(rate, key)
+        if self._is_alone:
+            self._asks_again_at = now + self._pause  # one asks for all
+        try:
+            with anyio.fail_after(self._timeout):
+                verdict = await self._shared.hit(rate, key)
+        except (StoreError, TimeoutError) as error:
+            self._asks_again_at = anyio.current_time() + self._pause
+            if not self._is_alone:
+                self._is_alone = True
+                log.warning("rates are counted by this process alone", reason=repr(error.__cause__ or error))
+            return await self._alone.hit(rate, key)
+        if self._is_alone:
+            self._is_alone, self._asks_again_at = False, 0.0
+            log.warning("rates are counted by all processes again")
+        return verdict

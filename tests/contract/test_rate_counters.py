@@ -179,6 +179,19 @@ async def test_one_that_hangs_holds_nobody_up_for_long() -> None:
     assert shared.asked == 1
 
 
+async def test_while_it_is_away_one_asks_for_all() -> None:
+    shared = Shared()
+    shared.hangs = True
+    counter = FallbackRateCounter(shared, MemoryRateCounter(), timeout=0.01, pause=0.02)
+    await counter.hit(MINUTE, "key")
+    await anyio.sleep(0.02)
+    async with anyio.create_task_group() as tasks:
+        for number in range(10):
+            tasks.start_soon(counter.hit, MINUTE, f"key-{number}")
+
+    assert shared.asked == 2
+
+
 async def test_it_is_asked_again_after_a_pause() -> None:
     shared = Shared()
     shared.away = StoreError()
