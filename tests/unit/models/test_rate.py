@@ -46,6 +46,22 @@ class Hits:
         return verdict
 
 
+def test_nobody_has_twice_the_amount_at_the_edge_of_a_window() -> None:
+    async def play() -> list[int]:
+        hits = Hits(RATE)
+        let_in = []
+        for seconds in (0, 59, 1, 1, 29, 60):  # the edge is at 60
+            hits.ms += seconds * 1000
+            before = len(hits.let_in)
+            await hits.hit()
+            while seconds and (await hits.hit()).allowed:
+                pass
+            let_in.append(len(hits.let_in) - before)
+        return let_in
+
+    assert anyio.run(play) == [1, 9, 0, 1, 4, 8]
+
+
 rates = st.builds(Rate, amount=st.integers(1, 20), seconds=st.integers(1, 100))
 pauses = st.lists(st.integers(0, 30_000) | st.just(0), min_size=1, max_size=80)
 
