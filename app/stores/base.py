@@ -1,4 +1,4 @@
-"""What a store must do. Implementations: ``memory.py``, ``sql/``, ``redis/``.
+"""What a store must do. Implementations: ``memory.py``, ``rates.py``, ``sql/``, ``redis/``.
 
 Every method may raise ``StoreError``; a caller that cannot wait for ever sets its own deadline.
 """
