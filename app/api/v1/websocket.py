@@ -36,7 +36,7 @@ from app.core.errors import (
     Unauthenticated,
 )
 from app.models.account import ANYONE, Caller, Claims
-from app.models.events import BaseEvent, Pong, SystemMessage
+from app.models.events import BaseEvent, Level, Pong, SystemMessage
 from app.models.inputs import (
     AudioStart,
     AudioStop,
@@ -151,6 +151,7 @@ class Connection:
                 await self._log_in(token, tasks)
             elif self._settings.auth_required:
                 tasks.start_soon(self._mind_login)
+                await self._complain(Unauthenticated(), level="info")  # so that nobody has to find out
         except Unauthenticated as error:
             await self._complain(error)
             return UNAUTHENTICATED
@@ -343,8 +344,8 @@ class Connection:
 
     # The socket.
 
-    async def _complain(self, error: AppError) -> None:
-        message = SystemMessage(ts=self._services.now_ms(), message=error.message, level="error", code=error.error_code)
+    async def _complain(self, error: AppError, *, level: Level = "error") -> None:
+        message = SystemMessage(ts=self._services.now_ms(), message=error.message, level=level, code=error.error_code)
         await self._send(message)
 
     async def _send(self, event: BaseEvent) -> None:
