@@ -67,3 +67,5 @@ class TurnInput:
     user_id: str | None = None
     client_id: str | None = None
     language: str | None = None
+    traceparent: str | None = None
+    """The trace of the request that brought it, as W3C Trace Context writes it."""

@@ -26,6 +26,7 @@ from app.core.errors import (
     TextTooLong,
     TurnInProgress,
 )
+from app.core.trace_context import TRACEPARENT
 from app.models.conversation import TurnInput
 from app.models.inputs import MultitaskStrategy
 from app.services.threads import ThreadService
@@ -162,6 +163,11 @@ class StreamingService:
         """Turns that run or wait."""
         return sum(len(lane.waiting) + (lane.live is not None) for lane in self._lanes.values())
 
+    @property
+    def waiting_turns(self) -> int:
+        """Turns that wait behind another one, or for their thread."""
+        return sum(len(lane.waiting) for lane in self._lanes.values())
+
     def new_thread_id(self) -> str:
         """Return an id for a new thread."""
         return self._new_id()
@@ -231,6 +237,7 @@ class StreamingService:
             user_id=user_id,
             client_id=client_id,
             language=language,
+            traceparent=TRACEPARENT.get(),
         )
         if strategy == "interrupt":
             lane.interrupt()
