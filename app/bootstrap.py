@@ -97,6 +97,9 @@ async def open_services(
         new_id: Makes ids.
     """
     async with AsyncExitStack() as stack:
+        observers: list[Callable[[TurnInput], Observer]] = [LogObserver, partial(MetricsObserver, tools=TOOLS)]
+        if settings.otel_exporter_otlp_endpoint is not None:
+            observers.append(await stack.enter_async_context(open_traces(settings, now_ms=now_ms)))
         if stores is None:
             stores = await stack.enter_async_context(open_stores(settings, now_ms=now_ms, new_id=new_id))
         named, directory = await stack.enter_async_context(open_fleet(settings, now_ms=now_ms, new_id=new_id))
@@ -141,9 +144,6 @@ async def open_services(
             memory=ThreadMemory(describe=agent.describe, forget=stores.checkpointer.adelete_thread),
             now_ms=now_ms,
         )
-        observers: list[Callable[[TurnInput], Observer]] = [LogObserver, partial(MetricsObserver, tools=TOOLS)]
-        if settings.otel_exporter_otlp_endpoint is not None:
-            observers.append(await stack.enter_async_context(open_traces(settings, now_ms=now_ms)))
         runner = TurnRunner(
             pipeline=ChainPipeline(stt=TextStt(), agent=agent, tts=TextTts()),
             event_log=stores.event_log,

@@ -30,13 +30,19 @@ async def open_tracer(endpoint: str, *, version: str) -> AsyncIterator[Tracer]:
         endpoint: The collector's base address; ``/v1/traces`` is added.
         version: The service's version.
     """
-    exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")
-    provider = TracerProvider(resource=_resource(version), shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(exporter))
+    # It asks what it runs on, in threads that it waits for, and reads certificates.
+    provider = await anyio.to_thread.run_sync(_open, endpoint, version)
     try:
         yield provider.get_tracer(_SERVICE, version)
     finally:
         await _close(provider)
+
+
+def _open(endpoint: str, version: str) -> TracerProvider:
+    exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")
+    provider = TracerProvider(resource=_resource(version), shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    return provider
 
 
 def _resource(version: str) -> Resource:

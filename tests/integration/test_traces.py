@@ -27,7 +27,7 @@ pytestmark = pytest.mark.integration
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 ADDRESS = "Calle 72 #43-25"
-LINES = ("Hola, necesito un taxi", f"{ADDRESS} en El Prado, pago en efectivo, nada más", "Sí, confirmo")
+LINES = ("Hola, necesito un taxi", ADDRESS, "El Prado", "En efectivo", "No", "Sí, confirmo")
 
 
 @pytest.fixture
@@ -51,9 +51,9 @@ async def test_a_conversation_is_a_tree_of_turns_stages_and_tools(collector: Col
         stages = collector.children(turn)
         agents = [attributes(stage)["gen_ai.agent.name"] for stage in stages if stage.name.startswith("invoke_agent")]
         tools = [tool for stage in stages for tool in collector.children(stage)]
-        assert stages[0].name == "stt"
+        assert len(stages) - len(agents) == [stage.name for stage in stages].count("stt") == 1
         assert set(agents) == set(each.agents) | {call.agent for call in each.of(ToolCall)}
-        assert [attributes(tool)["gen_ai.tool.name"] for tool in tools] == each.tools
+        assert sorted(attributes(tool)["gen_ai.tool.name"] for tool in tools) == sorted(each.tools)
         assert all(attributes(tool)["gen_ai.operation.name"] == "execute_tool" for tool in tools)
         assert attributes(turn)["voztaxi.turn.status"] == "completed"
         assert attributes(turn)["gen_ai.response.time_to_first_chunk"] >= 0
@@ -106,7 +106,7 @@ async def test_what_people_said_is_in_spans_only_where_the_log_may_have_it(
         said = await desk.talk(*LINES)
 
     sent = b"".join(collector.bodies).decode("utf-8", "replace")
-    words = [ADDRESS, "El Prado", "efectivo", said[0].end.text[:30]]
+    words = [ADDRESS, "El Prado", "En efectivo", said[0].end.text]
     assert [word in sent for word in words] == [personal] * len(words)
 
 

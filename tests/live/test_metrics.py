@@ -4,11 +4,11 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import anyio
 import httpx
 import psutil
 import pytest
@@ -113,7 +113,7 @@ async def test_an_event_stream_is_a_connection_while_it_is_open(server: Server) 
                     break
             during = scrape(server.url)
         while figure(scrape(server.url), "voztaxi_connections", transport="sse"):
-            await anyio.sleep(0.02)
+            time.sleep(0.02)
 
     route = {"route": "/api/v1/threads/{thread_id:path}/events", "method": "GET"}
     assert figure(during, "voztaxi_connections", transport="sse") == 1
@@ -168,15 +168,15 @@ def running_workers(folder: Path, count: int) -> Iterator[tuple[str, psutil.Proc
         process.wait(40)
 
 
-async def until_all_answer(folder: Path, count: int) -> None:
+def until_all_answer(folder: Path, count: int) -> None:
     """Wait until so many workers are ready."""
     while (folder / "server.log").read_text(errors="replace").count('"event": "ready"') < count:
-        await anyio.sleep(0.1)
+        time.sleep(0.1)
 
 
 async def test_any_worker_answers_for_all_and_not_for_the_dead(tmp_path: Path) -> None:
     with running_workers(tmp_path, 2) as (url, supervisor):
-        await until_all_answer(tmp_path, 2)
+        until_all_answer(tmp_path, 2)
         for _ in range(20):  # a connection each: they reach one worker or the other
             assert httpx.post(f"{url}/api/v1/chat", json={"text": "Hola"}).status_code == 200
         found = [scrape(url) for _ in range(6)]
@@ -186,7 +186,7 @@ async def test_any_worker_answers_for_all_and_not_for_the_dead(tmp_path: Path) -
             for worker in supervisor.children():
                 if "spawn_main" in " ".join(worker.cmdline()):
                     worker.kill()
-        await until_all_answer(tmp_path, 4)
+        until_all_answer(tmp_path, 4)
         after = scrape(url)
 
     chats = {"route": "/api/v1/chat", "method": "POST", "status": "2xx"}
