@@ -25,7 +25,7 @@ Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("metrics"), MAX_CONNECTIONS="2") as running:
+    with running_server(tmp_path_factory.mktemp("metrics"), MAX_CONNECTIONS="2", DATABASE_URL="memory://") as running:
         yield running
 
 
@@ -44,35 +44,37 @@ def figure(found: Series, name: str, **labels: str) -> float:
     return found[name, tuple(sorted(labels.items()))]
 
 
-async def visit(server: Server, name: str) -> None:
+async def visit(server: Server, http: httpx.AsyncClient, name: str) -> None:
     """Do what riders, browsers and idle hands do, each under names of their own."""
     async with rider(server.ws) as socket:
-        await socket.say("Hola", thread_id=name, user_id=f"user-{name}", client_id=f"client-{name}")
-        await socket.say(f"Necesito un taxi a la calle {sum(map(ord, name))} #43-25", message_id=f"message-{name}")
+        names = {"thread_id": name, "user_id": f"user-{name}", "client_id": f"client-{name}", "message_id": name}
+        await socket.say(f"Necesito un taxi a la calle {sum(map(ord, name))} #43-25", **names)
         await socket.send(type="replay", thread_id=name, after_seq=1)
         await socket.until("replay_start")
-    async with httpx.AsyncClient(base_url=server.url) as http:
-        chat = {"text": "Hola", "thread_id": f"http-{name}", "user_id": name}
-        assert (await http.post("/api/v1/chat", json=chat)).status_code == 200
-        await http.get(f"/api/v1/threads/{name}")
-        await http.get(f"/api/v1/threads/{name}/nothing/{name}")
-        await http.get(f"/nowhere/{name}", headers={"user-agent": name, "x-request-id": name})
-        await http.request(f"M{name.upper().replace('-', '')}", "/api/v1/chat")
-        await http.delete(f"/api/v1/threads/{name}")
+    chat = {"text": "Hola", "thread_id": f"http-{name}", "user_id": name}
+    assert (await http.post("/api/v1/chat", json=chat)).status_code == 200
+    await http.get(f"/api/v1/threads/{name}")
+    await http.get(f"/api/v1/threads/{name}/nothing/{name}")
+    await http.get(f"/nowhere/{name}", headers={"user-agent": name, "x-request-id": name})
+    await http.request(f"M{name.upper().replace('-', '')}", "/api/v1/chat")
+    await http.delete(f"/api/v1/threads/{name}")
 
 
 async def test_the_number_of_series_does_not_grow_with_riders(server: Server) -> None:
-    for number in range(5):
-        await visit(server, f"early-{number}")
-    early = scrape(server.url)
-    for number in range(55):
-        await visit(server, f"late-{number}")
-    late = scrape(server.url)
+    async with httpx.AsyncClient(base_url=server.url) as http:
+        for number in range(5):
+            await visit(server, http, f"early-{number}")
+        scrape(server.url)
+        early = scrape(server.url)
+        for number in range(55):
+            await visit(server, http, f"late-{number}")
+        late = scrape(server.url)
 
     turns = {"name": "voztaxi_turns_total", "status": "completed", "code": ""}
-    assert figure(late, **turns) - figure(early, **turns) == 55 * 3
+    assert figure(late, **turns) - figure(early, **turns) == 55 * 2
     assert set(late) == set(early)
-    assert len(late) < 400
+    assert len(late) < 450, len(late)
+    print(f"{len(late)} series")
     assert not [key for key in late if "late" in str(key) or "early" in str(key)]
 
 
@@ -80,7 +82,8 @@ async def test_connections_refusals_and_replays_are_counted(server: Server) -> N
     before = scrape(server.url)
     async with rider(server.ws) as first, rider(server.ws) as second:
         with pytest.raises(InvalidStatus):
-            await rider(server.ws).__aenter__()
+            async with rider(server.ws):
+                pass
         await first.say("Hola", thread_id="counted")
         await second.send(type="replay", thread_id="counted", after_seq=0)
         await second.until("turn_end")
