@@ -68,4 +68,4 @@ class TurnInput:
     client_id: str | None = None
     language: str | None = None
     traceparent: str | None = None
-    """The trace of the request that brought it, as W3C Trace Context writes it."""
+    """The trace of the request that brought it, as the request gave it (W3C Trace Context)."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import anyio
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span, Status, StatusCode, Tracer, set_span_in_context
+from opentelemetry.trace import Link, Span, Status, StatusCode, Tracer, get_current_span, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from app.core.clock import NowMs
@@ -174,8 +174,9 @@ class TraceObserver:
         conversation = self._traces.conversation(said.thread_id, said.received_at)
         parent, links = set_span_in_context(conversation, Context()), []
         if said.traceparent is not None:
-            parent = _PROPAGATOR.extract({"traceparent": said.traceparent}, Context())
-            links = [Link(conversation.get_span_context())]
+            given = _PROPAGATOR.extract({"traceparent": said.traceparent}, Context())
+            if get_current_span(given).get_span_context().is_valid:
+                parent, links = given, [Link(conversation.get_span_context())]
         self._turn = self._traces.tracer.start_span(
             f"invoke_workflow {_WORKFLOW}",
             parent,

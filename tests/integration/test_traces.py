@@ -171,7 +171,8 @@ def test_a_traceparent_that_is_none_is_ignored(collector: Collector, header: str
 
     assert answer.status_code == 200
     [turn] = collector.named("invoke_workflow taxi")
-    assert turn.trace_id.hex() not in (TRACE, "0" * 32)
+    [conversation] = collector.named("conversation")
+    assert (turn.trace_id, turn.parent_span_id) == (conversation.trace_id, conversation.span_id)
 
 
 async def test_a_collector_that_hangs_holds_up_no_stop(monkeypatch: pytest.MonkeyPatch) -> None:
