@@ -56,7 +56,6 @@ async def visit(server: Server, http: httpx.AsyncClient, name: str) -> None:
     await http.get(f"/api/v1/threads/{name}")
     await http.get(f"/api/v1/threads/{name}/nothing/{name}")
     await http.get(f"/nowhere/{name}", headers={"user-agent": name, "x-request-id": name})
-    await http.request(f"M{name.upper().replace('-', '')}", "/api/v1/chat")
     await http.delete(f"/api/v1/threads/{name}")
 
 
