@@ -137,6 +137,9 @@ class Settings(BaseSettings):
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ("local",)
     """Web origins that may connect, separated by commas: ``local`` (this host, loopback, files), ``*``, addresses."""
 
+    otel_exporter_otlp_endpoint: str | None = None
+    """Base address of an OpenTelemetry collector (OTLP over HTTP) that is sent traces; empty makes none."""
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least level that is logged."""
     log_format: Literal["auto", "console", "json"] = "auto"
@@ -166,7 +169,11 @@ class Settings(BaseSettings):
             raise ValueError("LLM=openai needs OPENAI_API_KEY, or OPENAI_BASE_URL for a server without keys")
         for name in ("dispatch_url", "fleet_url"):
             if (address := getattr(self, name)) is not None:
-                self._check_fleet(name.upper(), address)
+                _check_address(name.upper(), address)
+                if self.dispatch_secret is None:
+                    raise ValueError(f"{name.upper()} needs DISPATCH_SECRET, with which messages are signed")
+        if self.otel_exporter_otlp_endpoint is not None:
+            _check_address("OTEL_EXPORTER_OTLP_ENDPOINT", self.otel_exporter_otlp_endpoint)
         if self.dispatch_secret is not None:
             read_signer(self.dispatch_secret)
         self._check_auth()
@@ -190,19 +197,8 @@ class Settings(BaseSettings):
     def _check_auth(self) -> None:
         if (self.jwt_algorithm == "HS256") != (self.jwt_private_key_file is None):
             raise ValueError("JWT_ALGORITHM and JWT_PRIVATE_KEY_FILE go together; HS256 has a secret instead")
-        if self.jwt_jwks_url is not None and not self.jwt_jwks_url.startswith(("https://", "http://")):
-            raise ValueError("JWT_JWKS_URL must be an https:// address")
-
-    def _check_fleet(self, name: str, address: str) -> None:
-        try:
-            parts = urlsplit(address)
-            is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query
-        except ValueError:
-            is_good = False
-        if not is_good:
-            raise ValueError(f"{name} must be an http:// or https:// address without a query")
-        if self.dispatch_secret is None:
-            raise ValueError(f"{name} needs DISPATCH_SECRET, with which messages are signed")
+        if self.jwt_jwks_url is not None:
+            _check_address("JWT_JWKS_URL", self.jwt_jwks_url)
 
     @property
     def exposure(self) -> str | None:
@@ -251,3 +247,13 @@ class Settings(BaseSettings):
     def effective_log_level(self) -> str:
         """``log_level``, or DEBUG where ``debug`` is set."""
         return "DEBUG" if self.debug else self.log_level
+
+
+def _check_address(name: str, address: str) -> None:
+    try:
+        parts = urlsplit(address)
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query
+    except ValueError:
+        is_good = False
+    if not is_good:
+        raise ValueError(f"{name} must be an http:// or https:// address without a query")

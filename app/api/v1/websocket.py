@@ -23,6 +23,7 @@ from app.api.deps import Services, ServicesDep
 from app.api.dialects.native import NativeDialect
 from app.api.errors import RETRY_AFTER, problem
 from app.api.origins import is_allowed_origin
+from app.core import metrics
 from app.core.errors import (
     AppError,
     BadInput,
@@ -65,10 +66,12 @@ _LOGIN_SECONDS = 10.0
 async def chat(websocket: WebSocket, services: ServicesDep) -> None:
     """Serve one client until it leaves or the server stops."""
     if not is_allowed_origin(websocket, services.settings.allowed_origins):
+        metrics.CONNECTIONS_REFUSED.labels("forbidden_origin").inc()
         await websocket.close()
         return
     refusal = _refusal(services)
     if refusal is not None:
+        metrics.CONNECTIONS_REFUSED.labels(refusal.code).inc()
         response = problem(503, refusal.code, refusal.default, RETRY_AFTER)
         await websocket.send_denial_response(response)
         return
@@ -315,6 +318,7 @@ class Connection:
                         thread_id, after_seq=after_seq, epoch=epoch, caller=caller
                     ) as reader:
                         if announces:
+                            metrics.REPLAYS.labels(str(reader.recovered).lower()).inc()
                             await self._send(await self._services.threads.replay_start(thread_id, reader))
                         delivery.sent_seq = (
                             after_seq if reader.recovered and after_seq is not None else reader.position.seq
@@ -357,6 +361,7 @@ class Connection:
             with anyio.move_on_after(self._settings.send_timeout_seconds) as scope:
                 await self._websocket.send_text(frame)
         if scope.cancelled_caught:
+            metrics.SLOW_CLIENTS.inc()
             raise _Closing(SLOW_CLIENT)
 
     async def _close_on_restart(self) -> None:
