@@ -151,6 +151,9 @@ class Settings(BaseSettings):
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ("local",)
     """Web origins that may connect, separated by commas: ``local`` (this host, loopback, files), ``*``, addresses."""
 
+    otel_exporter_otlp_endpoint: str | None = None
+    """Base address of an OpenTelemetry collector (OTLP over HTTP) that is sent traces; empty makes none."""
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least level that is logged."""
     log_format: Literal["auto", "console", "json"] = "auto"
@@ -180,7 +183,11 @@ class Settings(BaseSettings):
             raise ValueError("LLM=openai needs OPENAI_API_KEY, or OPENAI_BASE_URL for a server without keys")
         for name in ("dispatch_url", "fleet_url"):
             if (address := getattr(self, name)) is not None:
-                self._check_fleet(name.upper(), address)
+                _check_address(name.upper(), address)
+                if self.dispatch_secret is None:
+                    raise ValueError(f"{name.upper()} needs DISPATCH_SECRET, with which messages are signed")
+        if self.otel_exporter_otlp_endpoint is not None:
+            _check_address("OTEL_EXPORTER_OTLP_ENDPOINT", self.otel_exporter_otlp_endpoint)
         if self.dispatch_secret is not None:
             read_signer(self.dispatch_secret)
         self._check_auth()
@@ -205,8 +212,8 @@ class Settings(BaseSettings):
     def _check_auth(self) -> None:
         if (self.jwt_algorithm == "HS256") != (self.jwt_private_key_file is None):
             raise ValueError("JWT_ALGORITHM and JWT_PRIVATE_KEY_FILE go together; HS256 has a secret instead")
-        if self.jwt_jwks_url is not None and not self.jwt_jwks_url.startswith(("https://", "http://")):
-            raise ValueError("JWT_JWKS_URL must be an https:// address")
+        if self.jwt_jwks_url is not None:
+            _check_address("JWT_JWKS_URL", self.jwt_jwks_url)
 
     def _check_rates(self) -> None:
         for name in ("rate_limit_requests", "rate_limit_turns", "rate_limit_logins"):
@@ -222,17 +229,6 @@ class Settings(BaseSettings):
             read_proxies(self.forwarded_allow_ips)
         except ValueError as error:
             raise ValueError(f"FORWARDED_ALLOW_IPS: {error}") from error
-
-    def _check_fleet(self, name: str, address: str) -> None:
-        try:
-            parts = urlsplit(address)
-            is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query
-        except ValueError:
-            is_good = False
-        if not is_good:
-            raise ValueError(f"{name} must be an http:// or https:// address without a query")
-        if self.dispatch_secret is None:
-            raise ValueError(f"{name} needs DISPATCH_SECRET, with which messages are signed")
 
     @property
     def exposure(self) -> str | None:
@@ -281,3 +277,13 @@ class Settings(BaseSettings):
     def effective_log_level(self) -> str:
         """``log_level``, or DEBUG where ``debug`` is set."""
         return "DEBUG" if self.debug else self.log_level
+
+
+def _check_address(name: str, address: str) -> None:
+    try:
+        parts = urlsplit(address)
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query
+    except ValueError:
+        is_good = False
+    if not is_good:
+        raise ValueError(f"{name} must be an http:// or https:// address without a query")

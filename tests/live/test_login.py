@@ -12,9 +12,7 @@ import jwt
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from app.cli.users import add
-from app.core.config import Settings
-from tests.live.server import Rider, Server, rider, running_server
+from tests.live.server import Rider, Server, add_users, rider, running_server
 
 pytestmark = pytest.mark.live
 
@@ -35,12 +33,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with running_server(tmp_path_factory.mktemp("login"), AUTH_REQUIRED="true", JWT_SECRET=SECRET) as started:
         add_users(started, "ana", "eva")
         yield started
-
-
-def add_users(server: Server, *names: str) -> None:
-    settings = Settings(database_url=f"sqlite+aiosqlite:///{server.folder}/voztaxi.db")
-    for name in names:
-        add(settings, name, f"{name}'s password")
 
 
 def log_in(server: Server, name: str) -> dict[str, Any]:
@@ -172,6 +164,7 @@ async def test_a_browser_logs_in_by_a_subprotocol_or_by_its_first_message(server
         assert (await client.receive())["code"] == "authenticated"
         assert (await client.say("Hola", thread_id="browsers"))[-1]["status"] == "completed"
     async with rider(server.ws) as client:
+        assert (await client.receive())["code"] == "not_authenticated"
         await client.send(type="auth", token=token)
         assert (await client.receive())["code"] == "authenticated"
         assert (await client.say("Hola", thread_id="browsers"))[-1]["status"] == "completed"
