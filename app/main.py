@@ -71,7 +71,7 @@ def create_app(settings: Settings | None = None, *, open_services: Opener = open
         ],
         allow_origin_regex=LOOPBACK if local else None,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
     )
     app.add_middleware(RequestLog)
     return app
