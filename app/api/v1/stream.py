@@ -137,7 +137,8 @@ def _new_place(services: Services, conversation_id: str | None, message_id: str 
 
 def _text(metadata: dict[str, Any], name: str, longest: int) -> str | None:
     value = metadata.get(name)
-    return value if isinstance(value, str) and 0 < len(value) <= longest else None
+    is_good = isinstance(value, str) and 0 < len(value) <= longest and value.isprintable()
+    return value if is_good else None
 
 
 @asynccontextmanager

@@ -1,0 +1,180 @@
+"""POST /stream/chat with the clients that people have: curl, cut off and come back, and a browser's fetch."""
+
+import asyncio
+import json
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import jwt
+import pytest
+
+from tests.asgi import SentEvent, read_events
+from tests.live.server import Server, running_server
+
+pytestmark = pytest.mark.live
+
+SECRET = "a secret that is long enough for HS256"
+SLOW = {"OFFLINE_WORD_DELAY_MS": "60", "JWT_SECRET": SECRET}
+LINES = ("Hola", "Necesito un taxi", "Calle 72 #43-25", "El Prado", "En efectivo", "No", "Sí, confirmo")
+TOKEN = jwt.encode({"iss": "voztaxi", "aud": "voztaxi", "sub": "ana", "exp": 4_000_000_000}, SECRET)
+
+
+def command(server: Server, message: str, *options: str, **fields: str) -> list[str]:
+    """Return the curl that sends a message."""
+    body = json.dumps({"message": message, **fields})
+    return [
+        *("curl", "--silent", "--show-error", "--no-buffer", "--max-time", "60", *options),
+        *("-H", f"Authorization: Bearer {TOKEN}", "-H", "Content-Type: application/json"),
+        *("-d", body, f"{server.url}/stream/chat"),
+    ]
+
+
+def post(server: Server, message: str, *options: str, **fields: str) -> list[SentEvent]:
+    """Return the events of a whole stream."""
+    ran = subprocess.run(command(server, message, *options, **fields), capture_output=True, check=True)
+    return read_events(ran.stdout)
+
+
+@contextmanager
+def open_stream(server: Server, message: str, **fields: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Begin a stream; curl is killed when the block is left."""
+    with subprocess.Popen(command(server, message, **fields), stdout=subprocess.PIPE) as curl:
+        try:
+            yield curl
+        finally:
+            curl.kill()
+
+
+def read(curl: subprocess.Popen[bytes], chunks: int) -> list[SentEvent]:
+    """Read until there were so many chunks."""
+    assert curl.stdout is not None
+    stream = b""
+    while stream.count(b"event: chunk") < chunks or not stream.endswith(b"\n\n"):
+        line = curl.stdout.readline()
+        assert line, stream
+        stream += line
+    return read_events(stream)
+
+
+def resume(server: Server, seen: list[SentEvent]) -> list[SentEvent]:
+    """Return the rest of a stream."""
+    return post(server, "Hola", "-H", f"Last-Event-ID: {seen[-1].id}")
+
+
+def words(events: list[SentEvent]) -> str:
+    return "".join(event.data["content"] for event in events if event.name == "chunk")
+
+
+def raws(events: list[SentEvent]) -> list[bytes]:
+    return [event.raw for event in events]
+
+
+@pytest.fixture
+def pair(tmp_path: Path, postgres_url: str, redis_url: str) -> Iterator[tuple[Server, Server]]:
+    """Two processes that share what they keep."""
+    assert shutil.which("curl"), "curl is needed: install it"
+    env = {"DATABASE_URL": postgres_url, "REDIS_URL": redis_url, "AUTO_MIGRATE": "true", **SLOW}
+    with running_server(tmp_path / "a", **env) as a, running_server(tmp_path / "b", **env) as b:
+        yield a, b
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """One process on its own."""
+    assert shutil.which("curl"), "curl is needed: install it"
+    with running_server(tmp_path, **SLOW) as started:
+        yield started
+
+
+def test_a_taxi_is_booked_by_streams(server: Server) -> None:
+    answers = [post(server, line, conversation_id="t") for line in LINES]
+
+    assert [answer[-1].name for answer in answers] == ["end"] * len(LINES)
+    assert "Tu taxi va en camino" in words(answers[-1])
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    booked = httpx.get(f"{server.url}/api/v1/bookings", params={"thread_id": "t"}, headers=headers).json()
+    assert len(booked["bookings"]) == 1
+
+
+@pytest.mark.parametrize("chunks", [1, 2, 4])
+def test_a_curl_that_was_killed_is_followed_by_one_that_has_the_rest(server: Server, chunks: int) -> None:
+    with open_stream(server, "Hola", conversation_id="t") as curl:
+        seen = read(curl, chunks)
+    rest = resume(server, seen)
+
+    assert rest[-1].name == "end"
+    assert raws(seen[:1] + resume(server, seen[:1])) == raws(seen + rest)
+    thread = httpx.get(f"{server.url}/api/v1/threads/t", headers={"Authorization": f"Bearer {TOKEN}"}).json()
+    assert [message["content"] for message in thread["messages"]] == ["Hola", words(seen + rest)]
+
+
+def test_a_stream_goes_on_in_another_process_byte_for_byte(pair: tuple[Server, Server]) -> None:
+    a, b = pair
+    with open_stream(a, "Hola", conversation_id="t") as curl:
+        seen = read(curl, 2)
+    rest = resume(b, seen)
+
+    assert rest[-1].name == "end"
+    assert raws(seen[:1] + resume(a, seen[:1])) == raws(seen + rest)
+    assert raws(resume(b, seen)) == raws(rest)
+
+
+def test_a_stream_whose_process_is_killed_ends_in_another_one_with_an_error(pair: tuple[Server, Server]) -> None:
+    a, b = pair
+    with open_stream(a, "Hola", conversation_id="t") as curl:
+        seen = read(curl, 2)
+        a.kill()
+    rest = resume(b, seen)
+
+    assert (rest[-1].name, rest[-1].data["code"]) == ("error", "worker_lost")
+    indexes = [event.data["chunk_index"] for event in seen + rest if event.name == "chunk"]
+    assert indexes == list(range(len(indexes)))
+
+
+def test_a_stream_of_a_server_that_is_stopped_comes_to_its_end(server: Server) -> None:
+    with open_stream(server, "Hola", conversation_id="t") as curl:
+        seen = read(curl, 1)
+        server.signal(signal.SIGTERM)
+        assert curl.stdout is not None
+        rest = read_events(b"\n" + curl.stdout.read())
+    server.wait()
+
+    assert rest[-1].name == "end"
+    assert [event.data["chunk_index"] for event in (seen + rest)[1:-1]] == list(range(len(seen + rest) - 2))
+
+
+async def test_a_hundred_streams_at_once_are_whole(server: Server) -> None:
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(base_url=server.url, limits=limits, timeout=60) as client:
+
+        async def ask(number: int) -> list[SentEvent]:
+            said = {"message": "Hola", "conversation_id": f"t{number}"}
+            answer = await client.post("/stream/chat", json=said, headers={"Authorization": f"Bearer {TOKEN}"})
+            return read_events(answer.content)
+
+        answers = await asyncio.gather(*(ask(number) for number in range(100)))
+
+    for answer in answers:
+        assert [event.name for event in answer] == ["start", *["chunk"] * (len(answer) - 2), "end"]
+        assert [event.data["chunk_index"] for event in answer[1:-1]] == list(range(len(answer) - 2))
+
+
+def test_a_web_page_may_ask_and_resume_where_its_origin_is_allowed(server: Server) -> None:
+    asks = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization, content-type, idempotency-key, last-event-id",
+    }
+    local, foreign = (
+        httpx.options(f"{server.url}/stream/chat", headers={"Origin": origin, **asks})
+        for origin in ("http://localhost:3000", "https://evil.example")
+    )
+
+    assert local.status_code == 200
+    assert local.headers["access-control-allow-origin"] == "http://localhost:3000"
+    assert foreign.status_code == 400
+    assert "access-control-allow-origin" not in foreign.headers
