@@ -83,33 +83,34 @@ def pair(tmp_path: Path, postgres_url: str, redis_url: str) -> Iterator[tuple[Se
         yield a, b
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    """One process on its own."""
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One process on its own; each test has conversations of its own."""
     assert shutil.which("curl"), "curl is needed: install it"
-    with running_server(tmp_path, **SLOW) as started:
+    with running_server(tmp_path_factory.mktemp("server"), **SLOW) as started:
         yield started
 
 
 def test_a_taxi_is_booked_by_streams(server: Server) -> None:
-    answers = [post(server, line, conversation_id="t") for line in LINES]
+    answers = [post(server, line, conversation_id="booking") for line in LINES]
 
     assert [answer[-1].name for answer in answers] == ["end"] * len(LINES)
     assert "Tu taxi va en camino" in words(answers[-1])
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    booked = httpx.get(f"{server.url}/api/v1/bookings", params={"thread_id": "t"}, headers=headers).json()
+    booked = httpx.get(f"{server.url}/api/v1/bookings", params={"thread_id": "booking"}, headers=headers).json()
     assert len(booked["bookings"]) == 1
 
 
 @pytest.mark.parametrize("chunks", [1, 2, 4])
 def test_a_curl_that_was_killed_is_followed_by_one_that_has_the_rest(server: Server, chunks: int) -> None:
-    with open_stream(server, "Hola", conversation_id="t") as curl:
+    thread_id = f"killed-{chunks}"
+    with open_stream(server, "Hola", conversation_id=thread_id) as curl:
         seen = read(curl, chunks)
     rest = resume(server, seen)
 
     assert rest[-1].name == "end"
     assert raws(seen[:1] + resume(server, seen[:1])) == raws(seen + rest)
-    thread = httpx.get(f"{server.url}/api/v1/threads/t", headers={"Authorization": f"Bearer {TOKEN}"}).json()
+    thread = httpx.get(f"{server.url}/api/v1/threads/{thread_id}", headers={"Authorization": f"Bearer {TOKEN}"}).json()
     assert [message["content"] for message in thread["messages"]] == ["Hola", words(seen + rest)]
 
 
@@ -136,13 +137,13 @@ def test_a_stream_whose_process_is_killed_ends_in_another_one_with_an_error(pair
     assert indexes == list(range(len(indexes)))
 
 
-def test_a_stream_of_a_server_that_is_stopped_comes_to_its_end(server: Server) -> None:
-    with open_stream(server, "Hola", conversation_id="t") as curl:
+def test_a_stream_of_a_server_that_is_stopped_comes_to_its_end(tmp_path: Path) -> None:
+    with running_server(tmp_path, **SLOW) as stopped, open_stream(stopped, "Hola", conversation_id="t") as curl:
         seen = read(curl, 1)
-        server.signal(signal.SIGTERM)
+        stopped.signal(signal.SIGTERM)
         assert curl.stdout is not None
-        rest = read_events(b"\n" + curl.stdout.read())
-    server.wait()
+        rest = read_events(curl.stdout.read())
+        stopped.wait()
 
     assert rest[-1].name == "end"
     assert [event.data["chunk_index"] for event in (seen + rest)[1:-1]] == list(range(len(seen + rest) - 2))
