@@ -82,8 +82,8 @@ class Services:
     connections: Connections = field(default_factory=Connections)
 
 
-def get_services(connection: HTTPConnection) -> Services:
-    """Return the services that the lifespan opened."""
+async def get_services(connection: HTTPConnection) -> Services:
+    """Return the services that the lifespan opened. Async, or FastAPI would ask a thread for them."""
     services: Services = connection.app.state.services
     return services
 

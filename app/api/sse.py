@@ -12,7 +12,6 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.api.deps import Services
-from app.core.errors import AppError, as_app_error
 from app.models.events import Record
 from app.stores.base import LogReader
 
@@ -26,34 +25,30 @@ _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 """Keep proxies from holding a stream back."""
 
 
-async def next_records(
-    reader: LogReader, restart: anyio.Event, seconds: float = PING_SECONDS
-) -> Sequence[Record] | None:
-    """Return the next records; none of them after so many quiet seconds, None when the server stops.
+class Tap:
+    """What a stream reads of the log, until the server stops."""
 
-    Raises:
-        AppError: What the reader raises.
-    """
-    records: Sequence[Record] | None = ()
+    def __init__(self) -> None:
+        self._is_closed = False
+        self._reading = anyio.CancelScope()
 
-    async def stop() -> None:
-        nonlocal records
-        await restart.wait()
-        records = None
-        tasks.cancel_scope.cancel()
+    async def read(self, reader: LogReader, seconds: float = PING_SECONDS) -> Sequence[Record] | None:
+        """Return the next records; none of them after so many quiet seconds, None when the server stops.
 
-    try:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(stop)
-            with anyio.move_on_after(seconds):
+        Raises:
+            AppError: What the reader raises.
+        """
+        records: Sequence[Record] = ()
+        if not self._is_closed:
+            with anyio.move_on_after(seconds) as self._reading:
                 records = await reader.read()
-            tasks.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        reason = as_app_error(group)
-        if reason.code == AppError.code:
-            raise
-        raise reason from group
-    return records
+        return records if records or not self._is_closed else None
+
+    async def close_on(self, restart: anyio.Event) -> None:
+        """Wait for the server to stop, and end what is being read."""
+        await restart.wait()
+        self._is_closed = True
+        self._reading.cancel()
 
 
 class EventStream(Response):
@@ -64,7 +59,8 @@ class EventStream(Response):
 
     Args:
         services: The services.
-        opening: Yields the bytes of the events; its block is left when the stream has ended, however it did.
+        opening: Takes what reads the log, and yields the bytes of the events; its block is left when the
+            stream has ended, however it did.
         accept_encoding: What the client says that it can unpack.
     """
 
@@ -73,7 +69,7 @@ class EventStream(Response):
     def __init__(
         self,
         services: Services,
-        opening: AbstractAsyncContextManager[AsyncIterator[bytes]],
+        opening: Callable[[Tap], AbstractAsyncContextManager[AsyncIterator[bytes]]],
         *,
         accept_encoding: str = "",
     ) -> None:
@@ -95,7 +91,9 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         with self._connections.stream(self._settings.max_streams):
-            async with self._opening as events, anyio.create_task_group() as tasks:
+            tap = Tap()
+            async with self._opening(tap) as events, anyio.create_task_group() as tasks:
+                tasks.start_soon(tap.close_on, self._connections.restart)
                 tasks.start_soon(_mind_client, receive, tasks.cancel_scope)
                 await self._pour(events, send)
                 tasks.cancel_scope.cancel()

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any
 
 import anyio
@@ -17,7 +18,7 @@ from app.api.callers import AccountDep
 from app.api.deps import Services, ServicesDep
 from app.api.dialects.stream_chat import EVENTS, Place, StreamChatDialect, StreamEvent
 from app.api.errors import PROBLEMS
-from app.api.sse import PING_SECONDS, RETRY_MS, EventStream, next_records
+from app.api.sse import PING_SECONDS, RETRY_MS, EventStream, Tap
 from app.api.v1.chat import Text
 from app.core import metrics
 from app.core.clock import stable_id
@@ -124,7 +125,7 @@ async def stream_chat(
         client_id=_text(metadata, "client_id", 256),
         language=_text(metadata, "language", 35),
     )
-    return EventStream(services, _open(services, asked), accept_encoding=accept_encoding)
+    return EventStream(services, partial(_open, services, asked), accept_encoding=accept_encoding)
 
 
 def _new_place(services: Services, conversation_id: str | None, message_id: str | None, account_id: str) -> Place:
@@ -142,7 +143,7 @@ def _text(metadata: dict[str, Any], name: str, longest: int) -> str | None:
 
 
 @asynccontextmanager
-async def _open(services: Services, asked: _Asked) -> AsyncIterator[AsyncIterator[bytes]]:
+async def _open(services: Services, asked: _Asked, tap: Tap) -> AsyncIterator[AsyncIterator[bytes]]:
     """Hand the message in, and open its stream.
 
     Raises:
@@ -153,7 +154,7 @@ async def _open(services: Services, asked: _Asked) -> AsyncIterator[AsyncIterato
         answer = await _begin(services, asked, stack)
         metrics.STREAM_CHAT_STARTED.inc()
         try:
-            async with aclosing(_events(answer, started)) as events:
+            async with aclosing(_events(answer, tap, started)) as events:
                 yield events
         finally:
             metrics.STREAM_CHAT_DURATION.observe(time.perf_counter() - started)
@@ -204,7 +205,7 @@ class _Answer:
         """Not yet where the log was when it was opened."""
         self._closes_at = anyio.current_time() + services.settings.stream_timeout_seconds
 
-    async def records(self) -> AsyncGenerator[Sequence[Record]]:
+    async def records(self, tap: Tap) -> AsyncGenerator[Sequence[Record]]:
         """Yield what is logged, and nothing now and then, until the stream is over.
 
         Raises:
@@ -217,8 +218,7 @@ class _Answer:
             seconds = self._closes_at - anyio.current_time()
             if seconds <= 0:
                 raise StreamTimeout
-            restart = self._services.connections.restart
-            records = await next_records(self._reader, restart, min(seconds, PING_SECONDS))
+            records = await tap.read(self._reader, min(seconds, PING_SECONDS))
             if records is None:
                 yield await self._last_records()
                 if self.dialect.outcome is None:
@@ -253,14 +253,14 @@ class _Answer:
         return last
 
 
-async def _events(answer: _Answer, started: float) -> AsyncGenerator[bytes]:
+async def _events(answer: _Answer, tap: Tap, started: float) -> AsyncGenerator[bytes]:
     """Yield the stream, to its one ``end`` or ``error``."""
     dialect = answer.dialect
     yield format_sse_event(retry=RETRY_MS) + _encode(dialect.start())
     metrics.STREAM_CHAT_TTFB.observe(time.perf_counter() - started)
     sent_at = anyio.current_time()
     try:
-        async with aclosing(answer.records()) as batches:
+        async with aclosing(answer.records(tap)) as batches:
             async for records in batches:
                 events = [event for record in records for event in dialect.encode(record)]
                 if events:

@@ -12,7 +12,7 @@ from app.api.callers import CallerDep
 from app.api.deps import Services, ServicesDep
 from app.api.dialects.native import NativeDialect
 from app.api.errors import PROBLEMS
-from app.api.sse import RETRY_MS, EventStream, next_records
+from app.api.sse import RETRY_MS, EventStream, Tap
 from app.core.errors import ForbiddenThread, LogTruncated, NotFound
 from app.models.account import Caller
 from app.models.conversation import Message
@@ -75,12 +75,15 @@ async def events(
     """
     after_seq = int(last_event_id) if last_event_id is not None else after or 0
     await services.threads.authorise(thread_id, caller)
-    stream = aclosing(_stream(services, caller, thread_id, after_seq, epoch))
-    return EventStream(services, stream, accept_encoding=accept_encoding)
+
+    def open_stream(tap: Tap) -> aclosing[AsyncGenerator[bytes]]:
+        return aclosing(_stream(services, tap, caller, thread_id, after_seq, epoch))
+
+    return EventStream(services, open_stream, accept_encoding=accept_encoding)
 
 
 async def _stream(
-    services: Services, caller: Caller, thread_id: str, after_seq: int, epoch: str | None
+    services: Services, tap: Tap, caller: Caller, thread_id: str, after_seq: int, epoch: str | None
 ) -> AsyncGenerator[bytes]:
     dialect = NativeDialect()
     while True:
@@ -91,7 +94,7 @@ async def _stream(
                 after_seq = reader.position.seq
                 yield format_sse_event(data_str=dialect.encode(start), id=str(reader.position.seq))
             try:
-                while (records := await next_records(reader, services.connections.restart)) is not None:
+                while (records := await tap.read(reader)) is not None:
                     for record in records:
                         yield format_sse_event(data_str=dialect.encode_record(record), id=str(record.seq))
                         after_seq = record.seq
