@@ -91,6 +91,10 @@ class Call:
         """Take nothing any more, as a client does that hangs."""
         self._takes = anyio.Event()
 
+    def take_again(self) -> None:
+        """Take what is sent."""
+        self._takes.set()
+
     async def until(self, name: str) -> None:
         """Wait for an event."""
         while name not in self.names:
