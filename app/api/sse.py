@@ -62,6 +62,7 @@ class EventStream(Response):
         opening: Takes what reads the log, and yields the bytes of the events; its block is left when the
             stream has ended, however it did.
         accept_encoding: What the client says that it can unpack.
+        status_code: FastAPI asks the class for it.
     """
 
     media_type = "text/event-stream"
@@ -72,8 +73,9 @@ class EventStream(Response):
         opening: Callable[[Tap], AbstractAsyncContextManager[AsyncIterator[bytes]]],
         *,
         accept_encoding: str = "",
+        status_code: int = 200,
     ) -> None:
-        self.status_code = 200
+        self.status_code = status_code
         self.background = None
         self._connections = services.connections
         self._settings = services.settings

@@ -439,8 +439,11 @@ async def test_a_stream_that_is_open_when_the_server_stops_may_be_resumed_elsewh
 async def test_the_end_of_a_turn_is_told_before_the_server_stops() -> None:
     async with office(**SLOW) as here, here.post("Hola", conversation_id="t") as call:
         await call.until("chunk")
+        call.stop_taking()
         await here.desk.services.streaming.drain(10)
         here.desk.services.connections.restart.set()
+        await anyio.wait_all_tasks_blocked()
+        call.take_again()
         await call.ended.wait()
 
     assert call.names[-1] == "end"
@@ -529,6 +532,29 @@ async def test_nothing_is_packed_unless_the_operator_wants_it() -> None:
 
     assert "content-encoding" not in call.headers
     assert call.names[-1] == "end"
+
+
+# What is said of it.
+
+
+def test_the_document_for_machines_has_the_stream_and_its_events() -> None:
+    document = create_app(make_settings()).openapi()
+    operation = document["paths"]["/stream/chat"]["post"]
+    events = operation["responses"]["200"]["content"]["text/event-stream"]["itemSchema"]["oneOf"]
+    fields = {
+        event["properties"]["event"]["const"]: list(event["properties"]["data"]["contentSchema"]["properties"])
+        for event in events
+    }
+
+    assert fields == {
+        "start": ["conversation_id", "status"],
+        "chunk": ["type", "content", "chunk_index", "is_final"],
+        "end": ["conversation_id", "status", "message_count"],
+        "error": ["error", "conversation_id", "status", "code"],
+    }
+    assert operation["security"] == [{"access token": []}]
+    assert {each["name"] for each in operation["parameters"]} == {"last-event-id", "idempotency-key"}
+    assert "application/problem+json" in operation["responses"]["default"]["content"]
 
 
 # Figures.
