@@ -9,6 +9,7 @@ import anyio
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
 
+from app.core import metrics
 from app.core.clock import NowMs
 from app.core.config import Settings
 from app.core.errors import Overloaded
@@ -16,6 +17,7 @@ from app.core.signatures import Signer
 from app.services.accounts import AccountService
 from app.services.bookings import BookingService
 from app.services.dispatch import DispatchService
+from app.services.figures import FigureService
 from app.services.health import HealthService
 from app.services.streaming_service import StreamingService
 from app.services.threads import ThreadService
@@ -38,7 +40,8 @@ class Connections:
         """Count one while it lasts."""
         self.active += 1
         try:
-            yield
+            with metrics.CONNECTIONS.labels("websocket").track_inprogress():
+                yield
         finally:
             self.active -= 1
             self._left.set()
@@ -54,7 +57,8 @@ class Connections:
             raise Overloaded
         self.streams += 1
         try:
-            yield
+            with metrics.CONNECTIONS.labels("sse").track_inprogress():
+                yield
         finally:
             self.streams -= 1
 
@@ -78,6 +82,7 @@ class Services:
     webhooks: Signer | None
     """Proves who an event of the fleet comes from; None where none are taken."""
     health: HealthService
+    figures: FigureService
     now_ms: NowMs
     connections: Connections = field(default_factory=Connections)
 

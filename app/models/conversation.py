@@ -71,3 +71,5 @@ class TurnInput:
     user_id: str | None = None
     client_id: str | None = None
     language: str | None = None
+    traceparent: str | None = None
+    """The trace of the request that brought it, as the request gave it (W3C Trace Context)."""

@@ -13,6 +13,7 @@ from app.api.deps import Services, ServicesDep
 from app.api.dialects.native import NativeDialect
 from app.api.errors import PROBLEMS
 from app.api.sse import RETRY_MS, EventStream, Tap
+from app.core import metrics
 from app.core.errors import ForbiddenThread, LogTruncated, NotFound
 from app.models.account import Caller
 from app.models.conversation import Message
@@ -88,6 +89,8 @@ async def _stream(
     dialect = NativeDialect()
     while True:
         async with services.streaming.subscribe(thread_id, after_seq=after_seq, epoch=epoch, caller=caller) as reader:
+            if after_seq > 0:
+                metrics.REPLAYS.labels(str(reader.recovered).lower()).inc()
             yield format_sse_event(retry=RETRY_MS)
             if not reader.recovered:
                 start = await services.threads.replay_start(thread_id, reader)
