@@ -26,6 +26,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -51,8 +52,13 @@ class Stream:
 
     @property
     def gaps(self) -> list[float]:
-        """The time between one chunk and the next."""
-        return [later - earlier for earlier, later in zip(self.chunks, self.chunks[1:], strict=False)]
+        """The time between one chunk and the next, but for the last one."""
+        return [later - earlier for earlier, later in pairwise(self.chunks[:-1])]
+
+    @property
+    def last(self) -> list[float]:
+        """The time before the last chunk, which comes when the answer is saved and known to be whole."""
+        return [self.chunks[-1] - self.chunks[-2]] if len(self.chunks) > 1 else []
 
 
 class Client:
@@ -155,6 +161,7 @@ def summary(seen: list[Stream], seconds: float) -> dict[str, Any]:
         "requests_per_second": round(len(good) / seconds, 1),
         "first_byte": quantiles([stream.first_byte for stream in good]),
         "gap": quantiles([gap for stream in good for gap in stream.gaps]),
+        "last_chunk": quantiles([gap for stream in good for gap in stream.last]),
         "whole": quantiles([stream.whole for stream in good]),
     }
 
@@ -271,7 +278,7 @@ def show(title: str, run: dict[str, Any]) -> None:
     ends = ", ".join(f"{count} {name}" for name, count in run["ends"].items())
     print(f"\n{title}: {run['streams']} streams in {run['seconds']} s ({ends})")
     print(f"  {'requests/s':<12} {run['requests_per_second']:>8}")
-    for name in ("first_byte", "gap", "whole"):
+    for name in ("first_byte", "gap", "last_chunk", "whole"):
         if (times := run[name]) is not None:
             print(
                 f"  {name:<12} {times['median_ms']:>8} ms median {times['p99_ms']:>8} ms p99 "
