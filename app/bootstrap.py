@@ -37,6 +37,7 @@ from app.services.accounts import AccountService
 from app.services.bookings import BookingService
 from app.services.dispatch import DispatchLimits, DispatchService
 from app.services.health import HealthService, Ping
+from app.services.sessions import SessionService
 from app.services.streaming_service import ServiceLimits, StreamingService
 from app.services.threads import ThreadMemory, ThreadService
 from app.stores.base import AccountStore, BookingStore, ConversationStore, EventLog, Lanes, Outbox
@@ -183,6 +184,13 @@ async def open_services(
             threads=threads,
             bookings=BookingService(
                 bookings=stores.bookings, authorise=threads.authorise, ring=dispatch.ring, now_ms=now_ms
+            ),
+            sessions=SessionService(
+                conversations=stores.conversations,
+                bookings=stores.bookings,
+                streaming=streaming,
+                now_ms=now_ms,
+                new_id=new_id,
             ),
             dispatch=dispatch,
             webhooks=None if settings.dispatch_secret is None else read_signer(settings.dispatch_secret),

@@ -16,7 +16,13 @@ from app.core.config import Settings
 from app.engines.fleet.base import Fleet
 from app.models.events import AgentChunk, Record, ThreadEvent, ToolCall, TurnEnd
 from app.stores.base import ConversationStore, EventLog
-from app.stores.memory import MemoryBookingStore, MemoryConversationStore, MemoryEventLog, MemoryLanes
+from app.stores.memory import (
+    MemoryAccountStore,
+    MemoryBookingStore,
+    MemoryConversationStore,
+    MemoryEventLog,
+    MemoryLanes,
+)
 from app.taxi.places import Gazetteer
 
 
@@ -41,6 +47,7 @@ def make_stores(
     conversations = conversations or MemoryConversationStore()
     bookings = bookings or MemoryBookingStore()
     return Stores(
+        accounts=MemoryAccountStore(),
         bookings=bookings,
         outbox=bookings.outbox,
         conversations=conversations,

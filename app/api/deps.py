@@ -16,6 +16,7 @@ from app.services.accounts import AccountService
 from app.services.bookings import BookingService
 from app.services.dispatch import DispatchService
 from app.services.health import HealthService
+from app.services.sessions import SessionService
 from app.services.streaming_service import StreamingService
 from app.services.threads import ThreadService
 
@@ -55,6 +56,7 @@ class Services:
     streaming: StreamingService
     threads: ThreadService
     bookings: BookingService
+    sessions: SessionService
     dispatch: DispatchService
     webhooks: Signer | None
     """Proves who an event of the fleet comes from; None where none are taken."""

@@ -8,6 +8,7 @@
       |     +-- RateLimited
       |     +-- DuplicateMessage
       |     +-- NotFound
+      |     +-- AttachmentsUnsupported
       |     +-- Conflict
     |     +-- BadSignature
       +-- AgentError          the chat model or the graph
@@ -102,6 +103,13 @@ class NotFound(BadInput):
 
     code = "not_found"
     default = "No existe."
+
+
+class AttachmentsUnsupported(BadInput):
+    """A message came with files."""
+
+    code = "attachments_unsupported"
+    default = "Todavía no se pueden adjuntar archivos."
 
 
 class Conflict(BadInput):
