@@ -25,7 +25,7 @@ def newest_lines(messages: Sequence[AnyMessage], lines: int | None) -> Sequence[
     if lines is None:
         return messages
     spoken = [index for index, message in enumerate(messages) if _is_spoken(message)]
-    last = max((index for index in spoken if isinstance(messages[index], HumanMessage)), default=0)
+    last = max((index for index in spoken if isinstance(messages[index], HumanMessage)), default=len(messages))
     return messages[min(last, spoken[-lines]) :] if len(spoken) > lines else messages
 
 
