@@ -225,16 +225,15 @@ class Passwords:
 
     async def hash(self, password: str) -> str:
         """Return what is kept of a password."""
-        return await anyio.to_thread.run_sync(self._hasher.hash, password, limiter=self._places)
+        return await anyio.to_thread.run_sync(self._hasher.hash, _bytes(password), limiter=self._places)
 
     async def are_equal(self, kept: str | None, password: str) -> bool:
         """Return whether it is the password; where none is kept that takes as long."""
-        if kept is None:
-            if self._nobodys is None:
-                self._nobodys = await self.hash(secrets.token_urlsafe())
-            await anyio.to_thread.run_sync(self._verify, self._nobodys, password, limiter=self._places)
-            return False
-        return await anyio.to_thread.run_sync(self._verify, kept, password, limiter=self._places)
+        if self._nobodys is None:
+            self._nobodys = await self.hash(secrets.token_urlsafe())
+        compared = self._nobodys if kept is None else kept
+        are_equal = await anyio.to_thread.run_sync(self._verify, compared, password, limiter=self._places)
+        return are_equal and kept is not None
 
     def is_outdated(self, kept: str) -> bool:
         """Return whether it was hashed more cheaply than is done now."""
@@ -242,7 +241,7 @@ class Passwords:
 
     def _verify(self, kept: str, password: str) -> bool:
         try:
-            return self._hasher.verify(kept, password)
+            return self._hasher.verify(kept, _bytes(password))
         except (Argon2Error, InvalidHashError):
             return False
 
@@ -267,4 +266,9 @@ def _checked(password: str) -> str:
 
 def _hash(token: str) -> str:
     """Return what is kept of a refresh token; it is random, so that a quick hash does."""
-    return sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256(_bytes(token)).hexdigest()
+
+
+def _bytes(text: str) -> bytes:
+    """Return a text as bytes, also one that is none: JSON can name half a character."""
+    return text.encode("utf-8", "surrogatepass")

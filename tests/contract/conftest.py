@@ -10,11 +10,18 @@ from typing import Protocol
 import pytest
 from pydantic import SecretStr
 
-from app.stores.base import BookingStore, ConversationStore, EventLog, Outbox
-from app.stores.memory import MemoryBookingStore, MemoryConversationStore, MemoryEventLog, MemoryOutbox
+from app.stores.base import AccountStore, BookingStore, ConversationStore, EventLog, Outbox
+from app.stores.memory import (
+    MemoryAccountStore,
+    MemoryBookingStore,
+    MemoryConversationStore,
+    MemoryEventLog,
+    MemoryOutbox,
+)
 from app.stores.redis.channels import Channels
 from app.stores.redis.client import RedisClient
 from app.stores.redis.event_log import RedisEventLog
+from app.stores.sql.accounts import SqlAccountStore
 from app.stores.sql.bookings import SqlBookingStore
 from app.stores.sql.conversations import SqlConversationStore
 from app.stores.sql.database import Database
@@ -225,6 +232,16 @@ async def conversations(request: pytest.FixtureRequest, tmp_path: Path) -> Async
         return
     async with Database(sql_url(request.param, request, tmp_path), auto_migrate=True) as opened:
         yield SqlConversationStore(opened)
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+async def accounts(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AccountStore]:
+    """Every account store."""
+    if request.param == "memory":
+        yield MemoryAccountStore()
+        return
+    async with Database(sql_url(request.param, request, tmp_path), auto_migrate=True) as opened:
+        yield SqlAccountStore(opened)
 
 
 @pytest.fixture
