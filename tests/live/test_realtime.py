@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import re
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -10,7 +12,7 @@ import httpx
 import pytest
 from pypdf import PdfReader
 
-from tests.live.server import Server, rider, running_server
+from tests.live.server import ROOT, Server, rider, running_server
 
 pytestmark = pytest.mark.live
 
@@ -485,3 +487,18 @@ class TestOwners:
         }
 
         assert served - OPEN == told | {("POST", "/api/chat"), ("POST", SESSIONS), ("GET", SESSIONS)}
+
+
+def test_the_example_of_the_protocol_does_what_it_says(server: Server, tokens: dict[str, dict[str, str]]) -> None:
+    section = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8").partition("### Chat sessions")[2]
+    (example,) = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    token = tokens["ana"]["Authorization"].removeprefix("Bearer ")
+    command = ["bash", "-euo", "pipefail", "-c", example.replace("http://127.0.0.1:8000", server.url)]
+    ran = subprocess.run(
+        command, env={**os.environ, "TOKEN": token}, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    assert [frame["type"] for frame in frames(ran.stdout)][:: len(frames(ran.stdout)) - 1] == ["start", "done"]
+    assert "# Al aeropuerto\n" in ran.stdout
+    assert "> Necesito un taxi en la Calle 72 #43-25, El Prado" in ran.stdout
