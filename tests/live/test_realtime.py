@@ -12,6 +12,8 @@ import httpx
 import pytest
 from pypdf import PdfReader
 
+from app.cli.users import add
+from app.core.config import Settings
 from tests.live.server import ROOT, Server, rider, running_server
 
 pytestmark = pytest.mark.live
@@ -24,10 +26,10 @@ SLOW_MS = 15
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("s"), OFFLINE_WORD_DELAY_MS=str(SLOW_MS)) as running:
-        for name in ("ana", "eva"):
-            added = running.run("users", "add", name, "--password", PASSWORD)
-            assert added.returncode == 0, added.stderr
+    folder = tmp_path_factory.mktemp("s")
+    for name in ("ana", "eva"):
+        add(Settings(database_url=f"sqlite+aiosqlite:///{folder}/voztaxi.db"), name, PASSWORD)
+    with running_server(folder, OFFLINE_WORD_DELAY_MS=str(SLOW_MS)) as running:
         yield running
 
 

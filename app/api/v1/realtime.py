@@ -50,7 +50,15 @@ _PDFS = anyio.CapacityLimiter(1)
 _STREAMED: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "`data:` lines: one `start`, `content`…, then one `done` or `error`.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {
+            "text/event-stream": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"id": {"type": "string"}, "data": {"type": "string"}},
+                    "required": ["data"],
+                }
+            }
+        },
     }
 }
 _EXPORTED: dict[int | str, dict[str, Any]] = {
@@ -368,19 +376,19 @@ async def unshare(session_id: SessionPath, services: ServicesDep, account: Accou
     await services.sessions.unshare(account.account_id, session_id)
 
 
-@router.get("/realtime/sessions/{session_id:path}")
+@router.get("/realtime/sessions/{session_id}")
 async def show(session_id: SessionPath, services: ServicesDep, account: AccountDep) -> Session:
     """Return a session."""
     return _session(await services.sessions.get(account.account_id, session_id))
 
 
-@router.patch("/realtime/sessions/{session_id:path}")
+@router.patch("/realtime/sessions/{session_id}")
 async def rename(session_id: SessionPath, given: Rename, services: ServicesDep, account: AccountDep) -> Session:
     """Give a session another title."""
     return _session(await services.sessions.rename(account.account_id, session_id, given.title))
 
 
-@router.delete("/realtime/sessions/{session_id:path}", status_code=204)
+@router.delete("/realtime/sessions/{session_id}", status_code=204)
 async def delete(session_id: SessionPath, services: ServicesDep, account: AccountDep) -> None:
     """End what runs in a session and forget it, with its link. Its bookings stay."""
     await services.sessions.delete(account.account_id, session_id)
