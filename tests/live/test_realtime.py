@@ -298,6 +298,20 @@ class TestCorrections:
             (edited[-1]["message_id"], edited[-1]["full_content"]),
         ]
 
+    async def test_a_correction_that_broke_off_is_taken_up_and_not_made_twice(
+        self, ana: httpx.AsyncClient, session: str
+    ) -> None:
+        await say(ana, session, "Hola")
+        asked = (await messages(ana, session))[0]["id"]
+        for method, path, body in (
+            ("PUT", f"{session}/messages/{asked}", {"content": "¡Buenas!"}),
+            ("POST", f"{session}/messages/{asked}/regenerate", None),
+        ):
+            first = await ana.request(method, path, json=body)
+            last_id = re.findall(r"^id: (.+)$", first.text, re.MULTILINE)[0]
+            again = await ana.request(method, path, json=body, headers={"Last-Event-ID": last_id})
+            assert frames(again.text) == frames(first.text)[1:]
+
     async def test_what_sent_a_taxi_is_not_taken_back(self, ana: httpx.AsyncClient, session: str) -> None:
         for content in ("Un taxi en la Calle 72 #43-25, El Prado", "en efectivo", "No, nada más", "Sí, confirmo"):
             await say(ana, session, content)

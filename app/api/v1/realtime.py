@@ -207,7 +207,18 @@ def _refuse_files(request: Request, _claims: AccountDep) -> None:
         raise AttachmentsUnsupported
 
 
+async def _resumed(
+    session_id: SessionPath, services: ServicesDep, account: AccountDep, last_event_id: LastEventId = None
+) -> Place | None:
+    place = None if last_event_id is None else read_place(last_event_id)
+    if place is not None:
+        await services.sessions.require_turn(account.account_id, session_id, place.turn_id)
+    return place
+
+
 _NO_FILES = [Depends(_refuse_files)]
+PlaceDep = Annotated[Place | None, Depends(_resumed)]
+"""Where a stream that broke off is to go on: then nothing is said or changed again."""
 
 
 @router.post("", dependencies=_NO_FILES)
@@ -298,15 +309,14 @@ async def stream(
     said: Said,
     services: ServicesDep,
     account: AccountDep,
-    last_event_id: LastEventId = None,
+    place: PlaceDep,
 ) -> StreamingResponse:
     """Say something and get the answer as it is made.
 
     With the ``Last-Event-ID`` of a stream that broke off nothing is said: that stream goes on.
     """
     _refuse_attachments(said)
-    if place := last_event_id and read_place(last_event_id):
-        await services.sessions.require_turn(account.account_id, session_id, place.turn_id)
+    if place is not None:
         return _streamed(services, account, session_id, place)
     turn = await services.sessions.say(account.account_id, session_id, said.content, said.multitask_strategy)
     return _streamed(services, account, session_id, Place(turn.turn_id, turn.after_seq, 0), is_new=True)
@@ -318,9 +328,11 @@ async def stream(
     responses=_STREAMED,
 )
 async def regenerate(
-    session_id: SessionPath, message_id: MessagePath, services: ServicesDep, account: AccountDep
+    session_id: SessionPath, message_id: MessagePath, services: ServicesDep, account: AccountDep, place: PlaceDep
 ) -> StreamingResponse:
     """Answer a message again, and stream that answer. What came after the message is cut."""
+    if place is not None:
+        return _streamed(services, account, session_id, place)
     turn = await services.sessions.run_again(account.account_id, session_id, message_id)
     return _streamed(services, account, session_id, Place(turn.turn_id, turn.after_seq, 0), is_new=True)
 
@@ -332,10 +344,17 @@ async def regenerate(
     dependencies=_NO_FILES,
 )
 async def edit(
-    session_id: SessionPath, message_id: MessagePath, said: Said, services: ServicesDep, account: AccountDep
+    session_id: SessionPath,
+    message_id: MessagePath,
+    said: Said,
+    services: ServicesDep,
+    account: AccountDep,
+    place: PlaceDep,
 ) -> StreamingResponse:
     """Put a message in other words, and stream the answer to them. What came after the message is cut."""
     _refuse_attachments(said)
+    if place is not None:
+        return _streamed(services, account, session_id, place)
     turn = await services.sessions.run_again(account.account_id, session_id, message_id, said.content)
     return _streamed(services, account, session_id, Place(turn.turn_id, turn.after_seq, 0), is_new=True)
 
