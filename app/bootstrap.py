@@ -1,9 +1,11 @@
 """The composition root: settings to services. The only file that names a vendor, a backend or the taxi domain."""
 
 import secrets
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from app.api.deps import Services
 from app.core.clock import NewId, NowMs, new_id, now_ms
 from app.core.config import Settings
 from app.core.errors import Misconfigured
+from app.core.exposition import is_shared
 from app.core.signatures import read_signer
 from app.core.tokens import Key
 from app.engines.fleet.base import Directory, Fleet
@@ -32,10 +35,12 @@ from app.engines.llm.function_model import FunctionChatModel, Reply
 from app.engines.llm.openai import create_openai_model
 from app.engines.stt.text import TextStt
 from app.engines.tts.text import TextTts
+from app.models.conversation import TurnInput
 from app.pipeline.chain import ChainPipeline
 from app.services.accounts import AccountService
 from app.services.bookings import BookingService
 from app.services.dispatch import DispatchLimits, DispatchService
+from app.services.figures import FigureService
 from app.services.health import HealthService, Ping
 from app.services.sessions import SessionService
 from app.services.streaming_service import ServiceLimits, StreamingService
@@ -56,14 +61,18 @@ from app.stores.sql.conversations import SqlConversationStore
 from app.stores.sql.database import Database
 from app.stores.sql.event_log import SqlEventLog
 from app.stores.sql.outbox import SqlOutbox
+from app.taxi.agents import AGENTS
 from app.taxi.context import TaxiDesk
 from app.taxi.fares import load_tariff
 from app.taxi.graph import TaxiGraph
 from app.taxi.moments import load_holidays
 from app.taxi.places import Gazetteer, parse_address
 from app.taxi.policy import OfflinePolicy
-from app.turns.observers import LogObserver
-from app.turns.runner import TurnLimits, TurnRunner
+from app.turns.observers import LogObserver, MetricsObserver
+from app.turns.runner import Observer, TurnLimits, TurnRunner
+
+TOOLS = frozenset(tool.__name__ for agent in AGENTS.values() for tool in agent.tools)
+"""The names of all tools: what a figure or a span may be labelled with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +110,9 @@ async def open_services(
         new_id: Makes ids.
     """
     async with AsyncExitStack() as stack:
+        observers: list[Callable[[TurnInput], Observer]] = [LogObserver, partial(MetricsObserver, tools=TOOLS)]
+        if settings.otel_exporter_otlp_endpoint is not None:
+            observers.append(await stack.enter_async_context(open_traces(settings, now_ms=now_ms)))
         if stores is None:
             stores = await stack.enter_async_context(open_stores(settings, now_ms=now_ms, new_id=new_id))
         named, directory = await stack.enter_async_context(open_fleet(settings, now_ms=now_ms, new_id=new_id))
@@ -155,7 +167,7 @@ async def open_services(
                 pause=settings.pause_limit_seconds,
                 store=settings.store_timeout_seconds,
             ),
-            observers=(LogObserver,),
+            observers=observers,
         )
         streaming = await stack.enter_async_context(
             StreamingService(
@@ -175,6 +187,17 @@ async def open_services(
                 ),
             )
         )
+        health = HealthService(stores.pings, timeout_seconds=settings.store_timeout_seconds)
+        figures = FigureService(
+            streaming=streaming,
+            dispatch=dispatch,
+            health=health,
+            event_log=stores.event_log,
+            max_connections=settings.max_connections,
+            timeout_seconds=settings.store_timeout_seconds,
+        )
+        if is_shared():
+            await stack.enter_async_context(figures.kept_fresh())
         yield Services(
             settings=settings,
             accounts=await stack.enter_async_context(
@@ -194,7 +217,8 @@ async def open_services(
             ),
             dispatch=dispatch,
             webhooks=None if settings.dispatch_secret is None else read_signer(settings.dispatch_secret),
-            health=HealthService(stores.pings, timeout_seconds=settings.store_timeout_seconds),
+            health=health,
+            figures=figures,
             now_ms=now_ms,
         )
 
@@ -260,6 +284,29 @@ async def _open_log(
     if database is None:
         return MemoryEventLog(**limits), MemoryLanes()
     return await stack.enter_async_context(SqlEventLog(database, **limits)), MemoryLanes()
+
+
+@asynccontextmanager
+async def open_traces(settings: Settings, *, now_ms: NowMs) -> AsyncIterator[Callable[[TurnInput], Observer]]:
+    """Open what makes spans of turns and sends them to the collector that the settings name.
+
+    Raises:
+        Misconfigured: Its package is not installed.
+    """
+    assert settings.otel_exporter_otlp_endpoint is not None, "settings see to it"
+    with _extra("otel"):
+        from app.core.telemetry import open_tracer
+        from app.turns.traces import Traces
+
+    is_offline = settings.model_kind == "offline"
+    model = {
+        "gen_ai.provider.name": "voztaxi" if is_offline else "openai",
+        "gen_ai.request.model": "offline" if is_offline else settings.llm_model,
+    }
+    async with open_tracer(settings.otel_exporter_otlp_endpoint, version=version("voztaxi")) as tracer:
+        traces = Traces(tracer, tools=TOOLS, model=model, personal=settings.log_personal, now_ms=now_ms)
+        async with traces.kept():
+            yield traces.observer
 
 
 def open_database(settings: Settings) -> Database:

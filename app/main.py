@@ -16,6 +16,7 @@ from app.api.shutdown import drain_on_signal
 from app.api.v1.router import router
 from app.bootstrap import open_services
 from app.core.config import Settings
+from app.core.errors import Misconfigured
 from app.core.logging import configure_logging
 from app.core.memory import settled_memory
 
@@ -41,6 +42,8 @@ def create_app(settings: Settings | None = None, *, open_services: Opener = open
             file=settings.log_file,
             personal=settings.log_personal,
         )
+        if settings.exposure is not None:
+            raise Misconfigured(settings.exposure)
         async with open_services(settings) as services:
             app.state.services = services
             with drain_on_signal(services), settled_memory():

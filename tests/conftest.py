@@ -13,7 +13,16 @@ from app.core.logging import configure_logging
 CATEGORIES = {"unit", "contract", "integration", "live"}
 
 os.environ["ANYIO_BACKEND"] = "asyncio"
-for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "LLM", "DATABASE_URL", "REDIS_URL", "LANGSMITH_TRACING"):
+for name in (
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "LLM",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "LANGSMITH_TRACING",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "PROMETHEUS_MULTIPROC_DIR",
+):
     os.environ.pop(name, None)
 
 

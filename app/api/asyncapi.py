@@ -16,7 +16,16 @@ from app.api import close_codes
 from app.api.close_codes import Close
 from app.api.dialects.native import NativeDialect
 from app.core import errors
-from app.core.errors import AgentError, AppError, BadInput, BadSignature, Conflict, LogTruncated, NotFound
+from app.core.errors import (
+    AgentError,
+    AppError,
+    BadInput,
+    BadSignature,
+    Conflict,
+    InvalidCredentials,
+    LogTruncated,
+    NotFound,
+)
 from app.models.events import BaseEvent, Event
 from app.models.inputs import ClientInput
 
@@ -64,13 +73,14 @@ connection, `replay` with the last `seq` and `epoch` is answered by `replay_star
 then live.
 """
 
-_ELSEWHERE = (AppError, NotFound, Conflict, BadSignature, LogTruncated)
-"""Errors whose own codes no frame carries: the root, three of HTTP alone, and one that closes the socket."""
+_ELSEWHERE = (AppError, NotFound, Conflict, BadSignature, InvalidCredentials, LogTruncated)
+"""Errors whose own codes no frame carries: the root, four of HTTP alone, and one that closes the socket."""
 _WITHOUT_CLASS: Mapping[type[AppError], Mapping[str, str]] = {
     BadInput: {
         "invalid_json": "The frame is not JSON.",
         "unknown_type": "There is no `type`, or an unknown one.",
         "invalid_audio": "The audio cannot be taken.",
+        "authenticated": "With level `info`: the token of an `auth` message was taken.",
     },
     AgentError: {
         "agent_silent": "The agents said nothing.",
@@ -96,6 +106,7 @@ _SAMPLES: Mapping[str, Any] = {
     "client_id": "client-1",
     "booking_id": "booking-1",
     "language": "es-CO",
+    "token": "eyJhbGciOiJIUzI1NiJ9.e30.sig",
     "text": "Necesito un taxi en la calle 72 con 43",
     "agent_chunk.text": "¿En qué barrio ",
     "turn_end.text": "Listo, tu taxi va en camino.",

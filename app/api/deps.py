@@ -9,12 +9,14 @@ import anyio
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
 
+from app.core import metrics
 from app.core.clock import NowMs
 from app.core.config import Settings
 from app.core.signatures import Signer
 from app.services.accounts import AccountService
 from app.services.bookings import BookingService
 from app.services.dispatch import DispatchService
+from app.services.figures import FigureService
 from app.services.health import HealthService
 from app.services.sessions import SessionService
 from app.services.streaming_service import StreamingService
@@ -35,7 +37,8 @@ class Connections:
         """Count one while it lasts."""
         self.active += 1
         try:
-            yield
+            with metrics.CONNECTIONS.labels("websocket").track_inprogress():
+                yield
         finally:
             self.active -= 1
             self._left.set()
@@ -61,6 +64,7 @@ class Services:
     webhooks: Signer | None
     """Proves who an event of the fleet comes from; None where none are taken."""
     health: HealthService
+    figures: FigureService
     now_ms: NowMs
     connections: Connections = field(default_factory=Connections)
 

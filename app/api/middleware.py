@@ -1,4 +1,4 @@
-"""A request id and an access log, in plain ASGI so that streams pass through untouched."""
+"""A request id, an access log and its figures, in plain ASGI so that streams pass through untouched."""
 
 import re
 import time
@@ -8,31 +8,42 @@ import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.core import metrics
+from app.core.trace_context import TRACEPARENT, read_traceparent
+
 log = structlog.stdlib.get_logger("voztaxi.access")
 
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_NO_ROUTE = "none"
 
 
 class RequestLog:
-    """Gives each request an id, or keeps a well-formed one, and logs how it was answered."""
+    """Gives each request an id, or keeps a well-formed one, and logs and counts how it was answered.
+
+    Whose trace a request or a WebSocket belongs to is noted for the turns that come of it.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve one request, or one WebSocket."""
+        if scope["type"] in ("http", "websocket"):
+            TRACEPARENT.set(read_traceparent(scope["headers"]))
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
         request_id = given if _GIVEN_ID.fullmatch(given) else uuid.uuid4().hex
         started = time.perf_counter()
+        answered: float | None = None
         status = 500
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, answered = message["status"], time.perf_counter()
                 MutableHeaders(scope=message)["X-Request-ID"] = request_id
             await send(message)
 
@@ -40,10 +51,20 @@ class RequestLog:
             try:
                 await self._app(scope, receive, send_with_id)
             finally:
+                ended = time.perf_counter()
+                route = getattr(scope.get("route"), "path", None)
                 log.info(
                     "request",
                     method=scope["method"],
-                    route=getattr(scope.get("route"), "path", None),
+                    route=route,
                     status=status,
-                    ms=round((time.perf_counter() - started) * 1000, 1),
+                    ms=round((ended - started) * 1000, 1),
                 )
+                _count(route, scope["method"], status, (answered or ended) - started)
+
+
+def _count(route: str | None, method: str, status: int, seconds: float) -> None:
+    """Count a request, by what the server knows and never by what the client made up."""
+    labels = (route or _NO_ROUTE, method if method in _METHODS else metrics.OTHER)
+    metrics.HTTP_REQUESTS.labels(*labels, f"{status // 100}xx").inc()
+    metrics.HTTP_REQUEST_SECONDS.labels(*labels).observe(seconds)

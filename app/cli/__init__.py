@@ -32,6 +32,9 @@ def serve(
     from app.main import create_app
 
     settings = _settings(host=host, port=port)
+    if settings.exposure is not None:
+        typer.echo(settings.exposure, err=True)
+        raise typer.Exit(2)
     shown = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - compared, not bound
     where = f"[{shown}]" if ":" in shown else shown
     typer.echo(f"Console      http://{where}:{settings.port}/")

@@ -137,6 +137,9 @@ class Settings(BaseSettings):
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ("local",)
     """Web origins that may connect, separated by commas: ``local`` (this host, loopback, files), ``*``, addresses."""
 
+    otel_exporter_otlp_endpoint: str | None = None
+    """Base address of an OpenTelemetry collector (OTLP over HTTP) that is sent traces; empty makes none."""
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least level that is logged."""
     log_format: Literal["auto", "console", "json"] = "auto"
@@ -166,7 +169,11 @@ class Settings(BaseSettings):
             raise ValueError("LLM=openai needs OPENAI_API_KEY, or OPENAI_BASE_URL for a server without keys")
         for name in ("dispatch_url", "fleet_url"):
             if (address := getattr(self, name)) is not None:
-                self._check_fleet(name.upper(), address)
+                _check_address(name.upper(), address)
+                if self.dispatch_secret is None:
+                    raise ValueError(f"{name.upper()} needs DISPATCH_SECRET, with which messages are signed")
+        if self.otel_exporter_otlp_endpoint is not None:
+            _check_address("OTEL_EXPORTER_OTLP_ENDPOINT", self.otel_exporter_otlp_endpoint)
         if self.dispatch_secret is not None:
             read_signer(self.dispatch_secret)
         self._check_auth()
@@ -188,26 +195,20 @@ class Settings(BaseSettings):
         return self
 
     def _check_auth(self) -> None:
-        if not (self.auth_required or is_loopback(self.host) or "auth_off" in self.allow_insecure):
-            raise ValueError(
-                f"HOST={self.host} is an address that others reach: set AUTH_REQUIRED=true, "
-                "or ALLOW_INSECURE=auth_off where everybody may come in"
-            )
         if (self.jwt_algorithm == "HS256") != (self.jwt_private_key_file is None):
             raise ValueError("JWT_ALGORITHM and JWT_PRIVATE_KEY_FILE go together; HS256 has a secret instead")
-        if self.jwt_jwks_url is not None and not self.jwt_jwks_url.startswith(("https://", "http://")):
-            raise ValueError("JWT_JWKS_URL must be an https:// address")
+        if self.jwt_jwks_url is not None:
+            _check_address("JWT_JWKS_URL", self.jwt_jwks_url)
 
-    def _check_fleet(self, name: str, address: str) -> None:
-        try:
-            parts = urlsplit(address)
-            is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query
-        except ValueError:
-            is_good = False
-        if not is_good:
-            raise ValueError(f"{name} must be an http:// or https:// address without a query")
-        if self.dispatch_secret is None:
-            raise ValueError(f"{name} needs DISPATCH_SECRET, with which messages are signed")
+    @property
+    def exposure(self) -> str | None:
+        """Say why the server may not start on its address; None where it may."""
+        if self.auth_required or is_loopback(self.host) or "auth_off" in self.allow_insecure:
+            return None
+        return (
+            f"HOST={self.host} is an address that others reach: set AUTH_REQUIRED=true, "
+            "or ALLOW_INSECURE=auth_off where everybody may come in"
+        )
 
     @property
     def in_memory(self) -> bool:
@@ -246,3 +247,13 @@ class Settings(BaseSettings):
     def effective_log_level(self) -> str:
         """``log_level``, or DEBUG where ``debug`` is set."""
         return "DEBUG" if self.debug else self.log_level
+
+
+def _check_address(name: str, address: str) -> None:
+    try:
+        parts = urlsplit(address)
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query
+    except ValueError:
+        is_good = False
+    if not is_good:
+        raise ValueError(f"{name} must be an http:// or https:// address without a query")

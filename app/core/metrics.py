@@ -1,6 +1,81 @@
-"""What operators watch, in Prometheus' terms. One object per figure; whoever knows the figure sets it."""
+"""What operators watch, in Prometheus' terms. One object per figure; whoever knows the figure sets it.
 
-from prometheus_client import Counter, Gauge, Histogram
+Labels have few values, known beforehand: never an id, a name, or anything that a client chooses. Those whose first
+count should raise an alarm begin at 0, because Prometheus sees no increase in a series that begins at 1.
+"""
+
+from collections.abc import Iterator
+
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+
+from app.core.errors import AppError, BadInput, Draining, Overloaded
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which nobody asks for
+
+OTHER = "other"
+"""Stands for every value that a label does not have."""
+
+_SHORT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)
+_TURN = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 20, 30, 60, 120)
+
+
+def _codes(kind: type[AppError]) -> Iterator[str]:
+    if issubclass(kind, BadInput):
+        return
+    yield kind.code
+    for narrower in kind.__subclasses__():
+        yield from _codes(narrower)
+
+
+FAILURE_CODES = frozenset({*_codes(AppError), "worker_lost", OTHER})
+"""Why a turn may fail."""
+
+# Connections and requests: set by the transports.
+
+CONNECTIONS = Gauge("voztaxi_connections", "Connections that are open.", ("transport",), multiprocess_mode="livesum")
+CONNECTIONS_LIMIT = Gauge(
+    "voztaxi_connections_limit", "WebSockets that the process takes: MAX_CONNECTIONS.", multiprocess_mode="livesum"
+)
+CONNECTIONS_REFUSED = Counter("voztaxi_connections_refused", "WebSockets that were not let in, by why.", ("code",))
+SLOW_CLIENTS = Counter("voztaxi_slow_clients", "WebSockets that were closed because they took no frame.")
+REPLAYS = Counter(
+    "voztaxi_replays", "Replays, by whether the log still reached to where the client was.", ("recovered",)
+)
+HTTP_REQUESTS = Counter(
+    "voztaxi_http_requests",
+    "HTTP requests that were answered, by the class of the status.",
+    ("route", "method", "status"),
+)
+HTTP_REQUEST_SECONDS = Histogram(
+    "voztaxi_http_request_seconds",
+    "How long it took until an answer began; of a stream that is its head.",
+    ("route", "method"),
+    buckets=_SHORT,
+)
+
+# Turns: computed from their events by app/turns/observers.py.
+
+TURNS = Counter("voztaxi_turns", "Turns that ended, by how, and of those that failed by why.", ("status", "code"))
+TURN_SECONDS = Histogram(
+    "voztaxi_turn_seconds",
+    "From a rider's input to the turn's first event, first words, first sound, and end.",
+    ("stage",),
+    buckets=_TURN,
+)
+TOOL_CALLS = Counter("voztaxi_tool_calls", "Tools that agents called, by what came of it.", ("tool", "outcome"))
+ANSWER_CHUNKS = Counter("voztaxi_answer_chunks", "Pieces of answers, as the chat model streamed them.", ("agent",))
+ANSWER_CHARACTERS = Counter("voztaxi_answer_characters", "Characters of answers.", ("agent",))
+
+# What is counted when somebody looks: set by app/services/figures.py.
+
+TURNS_ACTIVE = Gauge("voztaxi_turns_active", "Turns that run.", multiprocess_mode="livesum")
+TURNS_WAITING = Gauge("voztaxi_turns_waiting", "Inputs that wait behind a turn.", multiprocess_mode="livesum")
+EVENT_LOG_BACKLOG = Gauge("voztaxi_event_log_backlog", "Events that are not yet stored.", multiprocess_mode="livesum")
+READY = Gauge(
+    "voztaxi_ready", "1 where every store answers and input is taken, as on /ready.", multiprocess_mode="livemin"
+)
+
+# Dispatch: set by app/services/dispatch.py.
 
 DISPATCH_DELIVERIES = Counter(
     "voztaxi_dispatch_deliveries",
@@ -11,10 +86,41 @@ DISPATCH_SECONDS = Histogram(
     "voztaxi_dispatch_seconds",
     "How long an attempt took, quick repetitions included.",
     ("kind",),
-    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20),
+    buckets=_SHORT,
 )
-DISPATCH_PENDING = Gauge("voztaxi_dispatch_pending", "Deliveries that are still to be made.")
-DISPATCH_PARKED = Gauge("voztaxi_dispatch_parked", "Deliveries that were given up: somebody has to look at them.")
+DISPATCH_PENDING = Gauge(
+    "voztaxi_dispatch_pending", "Deliveries that are still to be made.", multiprocess_mode="livemostrecent"
+)
+DISPATCH_PARKED = Gauge(
+    "voztaxi_dispatch_parked",
+    "Deliveries that were given up: somebody has to look at them.",
+    multiprocess_mode="livemostrecent",
+)
 DISPATCH_WEBHOOKS = Counter(
     "voztaxi_dispatch_webhooks", "Events of the fleet, by what was done with them.", ("outcome",)
 )
+
+# POST /stream/chat: moved by its route, and by nothing else.
+
+STREAM_CHAT_STARTED = Counter("stream_chat_started", "Answers of /stream/chat that were begun.")
+STREAM_CHAT_COMPLETED = Counter("stream_chat_completed", "Answers of /stream/chat that came to their end.")
+STREAM_CHAT_ERROR = Counter("stream_chat_error", "Answers of /stream/chat that ended with an error.")
+STREAM_CHAT_DURATION = Histogram(
+    "stream_chat_duration_seconds", "From a request to /stream/chat to the end of its answer.", buckets=_TURN
+)
+STREAM_CHAT_TTFB = Histogram(
+    "stream_chat_ttfb_seconds", "From a request to /stream/chat to the first byte of its answer.", buckets=_TURN
+)
+
+for _transport in ("websocket", "sse"):
+    CONNECTIONS.labels(_transport)
+for _code in (Draining.code, Overloaded.code, "forbidden_origin"):
+    CONNECTIONS_REFUSED.labels(_code)
+for _recovered in ("true", "false"):
+    REPLAYS.labels(_recovered)
+for _stage in ("first_event", "first_token", "first_audio", "end"):
+    TURN_SECONDS.labels(_stage)
+for _status in ("completed", "interrupted"):
+    TURNS.labels(_status, "")
+for _code in FAILURE_CODES:
+    TURNS.labels("failed", _code)

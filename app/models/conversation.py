@@ -134,3 +134,5 @@ class TurnInput:
     history_lines: int | None = None
     """Newest lines that the model is given, whoever said them; None leaves it to the graph."""
     replaces: Replaced | None = None
+    traceparent: str | None = None
+    """The trace of the request that brought it, as the request gave it (W3C Trace Context)."""

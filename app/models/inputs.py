@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 ThreadId = Annotated[
     str,
@@ -29,7 +29,7 @@ class Auth(ClientMessage):
     """Logs in, or stays logged in with a newer token. Needs to be the first message only where that is required."""
 
     type: Literal["auth"]
-    token: Annotated[SecretStr, Field(min_length=1, max_length=8192)]
+    token: Annotated[str, Field(min_length=1, max_length=8192, repr=False)]
 
 
 class UserInput(ClientMessage):

@@ -157,7 +157,7 @@ class AccountService:
             created_at=self._now_ms(),
         )
         if not await self._accounts.add(account, name_key(name)):
-            raise Conflict("Ya existe un usuario con ese nombre.", code="name_taken")
+            raise Conflict("Ya existe un usuario con ese nombre.")
         return account
 
     async def change_password(self, name: str, password: str) -> None:

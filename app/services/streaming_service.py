@@ -28,6 +28,7 @@ from app.core.errors import (
     TextTooLong,
     TurnInProgress,
 )
+from app.core.trace_context import TRACEPARENT
 from app.models.account import ANYONE, Caller
 from app.models.conversation import Replaced, TurnInput
 from app.models.events import Record
@@ -168,6 +169,11 @@ class StreamingService:
         """Turns that run or wait."""
         return sum(len(lane.waiting) + (lane.live is not None) for lane in self._lanes.values())
 
+    @property
+    def waiting_turns(self) -> int:
+        """Turns that wait behind another one, or for their thread."""
+        return sum(len(lane.waiting) for lane in self._lanes.values())
+
     def new_thread_id(self) -> str:
         """Return an id for a new thread."""
         return self._new_id()
@@ -241,6 +247,7 @@ class StreamingService:
             language=language,
             history_lines=history_lines,
             replaces=replaces,
+            traceparent=TRACEPARENT.get(),
         )
         if strategy == "interrupt":
             lane.interrupt()

@@ -251,6 +251,11 @@ class LogReader(Protocol):
 class EventLog(Protocol):
     """The events of each thread in order, numbered from 1 without a gap."""
 
+    @property
+    def backlog(self) -> int:
+        """Events that were appended by this process and are not yet stored."""
+        ...
+
     async def position(self, thread_id: str) -> Position:
         """Return the newest position of a thread; ``seq`` 0 where nothing was logged."""
         ...

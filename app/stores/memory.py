@@ -477,6 +477,11 @@ class MemoryEventLog:
         self._threads: OrderedDict[str, ThreadLog] = OrderedDict()
         self._touched: dict[str, int] = {}
 
+    @property
+    def backlog(self) -> int:
+        """See ``EventLog``: nothing waits here."""
+        return 0
+
     async def position(self, thread_id: str) -> Position:
         """See ``EventLog``."""
         return self._thread(thread_id).position

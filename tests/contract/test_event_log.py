@@ -90,6 +90,11 @@ class TestEveryLog:
         await log.append(T, [], durable=True)
         assert (await log.position(T)).seq == 0
 
+    async def test_nothing_waits_once_it_is_stored(self, log: EventLog) -> None:
+        await log.append(T, chunks(1, 2, 3))
+        await log.append(T, chunks(4), durable=True)
+        assert log.backlog == 0
+
     async def test_threads_are_numbered_apart(self, log: EventLog) -> None:
         await log.append(T, chunks(1, 2))
         assert await append(log, chunks(1), thread_id="another") == [1]
@@ -421,6 +426,7 @@ class TestOnAFile:
             await log.position(T)
             commits.fail = "before"
             await log.append(T, chunks(1, 2, 3))
+            assert log.backlog == 3
             with pytest.raises(StoreError):
                 await log.append(T, chunks("too much"))
             assert await append(log, [end("4")]) == [4]

@@ -101,7 +101,7 @@ def test_the_image_has_what_many_processes_need() -> None:
     extras = re.findall(r"--extra (\w+)", " ".join(rest for kind, rest in dockerfile() if kind == "RUN"))
     given = re.findall(r"^(\w+) = \[$", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
 
-    assert set(extras) == {"postgres", "redis"} <= set(given)
+    assert set(extras) == {"postgres", "redis", "otel"} <= set(given)
 
 
 def test_compose_sets_what_exists_and_waits_long_enough() -> None:

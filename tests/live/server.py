@@ -15,6 +15,8 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
 from app.chaos.services import free_port
+from app.cli.users import add
+from app.core.config import Settings
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 40
@@ -99,6 +101,13 @@ def running_server(folder: Path, *, port: int | None = None, **env: str) -> Iter
         yield server
     finally:
         server.stop()
+
+
+def add_users(server: Server, *names: str) -> None:
+    """Open accounts, each with the password ``NAME's password``, as the operator's command does."""
+    settings = Settings(database_url=f"sqlite+aiosqlite:///{server.folder}/voztaxi.db")
+    for name in names:
+        add(settings, name, f"{name}'s password")
 
 
 class Rider:

@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 from playwright.async_api import ConsoleMessage, Page, expect
 
 from tests.live.browser import chromium
-from tests.live.server import ROOT, Server, rider, running_server
+from tests.live.server import ROOT, Server, add_users, rider, running_server
 
 pytestmark = pytest.mark.live
 
@@ -20,12 +21,13 @@ SHOTS = os.environ.get("CONSOLE_SHOTS")
 
 
 @asynccontextmanager
-async def console(server: Server, **options: Any) -> AsyncIterator[Page]:
+async def console(server: Server, *, state: str = "connected", **options: Any) -> AsyncIterator[Page]:
     """Open the console and fail on anything it complains of."""
     complaints: list[str] = []
+    expected = ("ERR_INTERNET_DISCONNECTED", "status of 401")  # the browser's own lines
 
     def listen(message: ConsoleMessage) -> None:
-        if message.type == "error" and "ERR_INTERNET_DISCONNECTED" not in message.text:
+        if message.type == "error" and not any(each in message.text for each in expected):
             complaints.append(message.text)
 
     async with chromium() as browser:
@@ -34,7 +36,7 @@ async def console(server: Server, **options: Any) -> AsyncIterator[Page]:
         page.on("console", listen)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         await page.goto(server.url)
-        await expect(page.get_by_test_id("status")).to_have_attribute("data-state", "connected")
+        await expect(page.get_by_test_id("status")).to_have_attribute("data-state", state)
         yield page
     assert complaints == []
 
@@ -227,3 +229,37 @@ async def test_it_works_opened_as_a_file_and_speaks_english(tmp_path: Path) -> N
                 await page.get_by_test_id("connect").click()
             await expect(page.get_by_test_id("status")).to_have_attribute("data-state", "connected")
             await say(page, "Hola")
+
+
+async def test_who_must_log_in_is_asked_stays_in_and_goes_out_again(tmp_path: Path) -> None:
+    with running_server(tmp_path / "s", AUTH_REQUIRED="true", ACCESS_TOKEN_SECONDS="6") as server:
+        await anyio.to_thread.run_sync(add_users, server, "ana")
+        async with console(server, state="disconnected", viewport={"width": 1440, "height": 900}) as page:
+            status, login = page.get_by_test_id("status"), page.get_by_test_id("login")
+            await expect(login).to_be_visible()
+            await shoot(page, "login-light")
+            await page.emulate_media(color_scheme="dark")
+            await shoot(page, "login-dark")
+            await page.set_viewport_size({"width": 390, "height": 844})
+            await shoot(page, "login-phone")
+            await page.set_viewport_size({"width": 1440, "height": 900})
+            await page.get_by_test_id("login-name").fill("ana")
+            await page.get_by_test_id("login-password").fill("wrong")
+            await page.get_by_test_id("login-enter").click()
+            await expect(page.get_by_test_id("login-wrong")).to_contain_text("no son correctos")
+            await page.get_by_test_id("login-password").fill("ana's password")
+            await page.keyboard.press("Enter")
+            await expect(login).to_be_hidden()
+            await expect(status).to_have_attribute("data-state", "connected")
+            await say(page, "Hola")
+            renewed = page.locator("[data-testid=events] .row", has_text="auth")
+            await expect(renewed.first).to_be_visible()  # before the token runs out, without being asked
+            assert "eyJ" not in await page.get_by_test_id("events").inner_text()
+            await page.reload()
+            await expect(status).to_have_attribute("data-state", "connected")
+            await expect(page.locator("[data-testid=message][data-role=assistant]")).to_have_count(1)
+            await page.get_by_test_id("logout").click()
+            await expect(login).to_be_visible()
+            await expect(page.locator("[data-testid=message]")).to_have_count(0)
+            await page.reload()
+            await expect(login).to_be_visible()

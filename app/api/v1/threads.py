@@ -13,6 +13,7 @@ from app.api.callers import CallerDep
 from app.api.deps import Services, ServicesDep
 from app.api.dialects.native import NativeDialect
 from app.api.errors import PROBLEMS
+from app.core import metrics
 from app.core.errors import ForbiddenThread, LogTruncated, NotFound
 from app.models.account import Caller
 from app.models.conversation import Message
@@ -87,26 +88,31 @@ async def _stream(
     services: Services, caller: Caller, thread_id: str, after_seq: int, epoch: str | None
 ) -> AsyncIterator[bytes]:
     dialect = NativeDialect()
-    while True:
-        async with services.streaming.subscribe(thread_id, after_seq=after_seq, epoch=epoch, caller=caller) as reader:
-            yield format_sse_event(retry=_RETRY_MS)
-            if not reader.recovered:
-                start = await services.threads.replay_start(thread_id, reader)
-                after_seq = reader.position.seq
-                yield format_sse_event(data_str=dialect.encode(start), id=str(reader.position.seq))
-            try:
-                while (records := await _read(reader, services.connections.restart)) is not None:
-                    for record in records:
-                        yield format_sse_event(data_str=dialect.encode_record(record), id=str(record.seq))
-                        after_seq = record.seq
-                    if not records:
-                        yield KEEPALIVE_COMMENT
-                return
-            except LogTruncated:
-                # The log begins anew, or has left the client behind: it says what it still has.
-                epoch = reader.position.epoch
-            except ForbiddenThread:
-                return  # somebody else opened it first
+    with metrics.CONNECTIONS.labels("sse").track_inprogress():
+        while True:
+            async with services.streaming.subscribe(
+                thread_id, after_seq=after_seq, epoch=epoch, caller=caller
+            ) as reader:
+                if after_seq > 0:
+                    metrics.REPLAYS.labels(str(reader.recovered).lower()).inc()
+                yield format_sse_event(retry=_RETRY_MS)
+                if not reader.recovered:
+                    start = await services.threads.replay_start(thread_id, reader)
+                    after_seq = reader.position.seq
+                    yield format_sse_event(data_str=dialect.encode(start), id=str(reader.position.seq))
+                try:
+                    while (records := await _read(reader, services.connections.restart)) is not None:
+                        for record in records:
+                            yield format_sse_event(data_str=dialect.encode_record(record), id=str(record.seq))
+                            after_seq = record.seq
+                        if not records:
+                            yield KEEPALIVE_COMMENT
+                    return
+                except LogTruncated:
+                    # The log begins anew, or has left the client behind: it says what it still has.
+                    epoch = reader.position.epoch
+                except ForbiddenThread:
+                    return  # somebody else opened it first
 
 
 @router.get("/{thread_id:path}", response_model=Thread, response_model_exclude_none=False)

@@ -23,6 +23,7 @@ from app.api.deps import Services, ServicesDep
 from app.api.dialects.native import NativeDialect
 from app.api.errors import RETRY_AFTER, problem
 from app.api.origins import is_allowed_origin
+from app.core import metrics
 from app.core.errors import (
     AppError,
     BadInput,
@@ -36,7 +37,7 @@ from app.core.errors import (
     Unauthenticated,
 )
 from app.models.account import ANYONE, Caller, Claims
-from app.models.events import BaseEvent, Pong, SystemMessage
+from app.models.events import BaseEvent, Level, Pong, SystemMessage
 from app.models.inputs import (
     AudioStart,
     AudioStop,
@@ -65,10 +66,12 @@ _LOGIN_SECONDS = 10.0
 async def chat(websocket: WebSocket, services: ServicesDep) -> None:
     """Serve one client until it leaves or the server stops."""
     if not is_allowed_origin(websocket, services.settings.allowed_origins):
+        metrics.CONNECTIONS_REFUSED.labels("forbidden_origin").inc()
         await websocket.close()
         return
     refusal = _refusal(services)
     if refusal is not None:
+        metrics.CONNECTIONS_REFUSED.labels(refusal.code).inc()
         response = problem(503, refusal.code, refusal.default, RETRY_AFTER)
         await websocket.send_denial_response(response)
         return
@@ -151,6 +154,7 @@ class Connection:
                 await self._log_in(token, tasks)
             elif self._settings.auth_required:
                 tasks.start_soon(self._mind_login)
+                await self._complain(Unauthenticated(), level="info")  # so that nobody has to find out
         except Unauthenticated as error:
             await self._complain(error)
             return UNAUTHENTICATED
@@ -214,7 +218,7 @@ class Connection:
             raise Unauthenticated
         match said:
             case Auth(token=token):
-                await self._log_in(token.get_secret_value(), tasks)
+                await self._log_in(token, tasks)
             case UserInput():
                 await self._submit(said, tasks)
             case Cancel(thread_id=thread_id):
@@ -314,6 +318,7 @@ class Connection:
                         thread_id, after_seq=after_seq, epoch=epoch, caller=caller
                     ) as reader:
                         if announces:
+                            metrics.REPLAYS.labels(str(reader.recovered).lower()).inc()
                             await self._send(await self._services.threads.replay_start(thread_id, reader))
                         delivery.sent_seq = (
                             after_seq if reader.recovered and after_seq is not None else reader.position.seq
@@ -343,8 +348,8 @@ class Connection:
 
     # The socket.
 
-    async def _complain(self, error: AppError) -> None:
-        message = SystemMessage(ts=self._services.now_ms(), message=error.message, level="error", code=error.error_code)
+    async def _complain(self, error: AppError, *, level: Level = "error") -> None:
+        message = SystemMessage(ts=self._services.now_ms(), message=error.message, level=level, code=error.error_code)
         await self._send(message)
 
     async def _send(self, event: BaseEvent) -> None:
@@ -356,6 +361,7 @@ class Connection:
             with anyio.move_on_after(self._settings.send_timeout_seconds) as scope:
                 await self._websocket.send_text(frame)
         if scope.cancelled_caught:
+            metrics.SLOW_CLIENTS.inc()
             raise _Closing(SLOW_CLIENT)
 
     async def _close_on_restart(self) -> None:

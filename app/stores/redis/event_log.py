@@ -95,6 +95,11 @@ class RedisEventLog:
         with anyio.CancelScope(shield=True):
             await asyncio.wait([task])
 
+    @property
+    def backlog(self) -> int:
+        """See ``EventLog``."""
+        return self._writer.backlog
+
     async def position(self, thread_id: str) -> Position:
         """See ``EventLog``."""
         with store_deadline(self._redis.timeout):

@@ -100,6 +100,11 @@ class SqlEventLog:
             except StoreError as failure:
                 log.warning("journal was not closed", exc_info=failure)
 
+    @property
+    def backlog(self) -> int:
+        """See ``EventLog``."""
+        return self._writer.backlog
+
     async def position(self, thread_id: str) -> Position:
         """See ``EventLog``."""
         return (await self._tail(thread_id)).position

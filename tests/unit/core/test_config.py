@@ -91,3 +91,40 @@ def test_what_cannot_work_is_refused(given: dict[str, object]) -> None:
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
         Settings().port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("given", "may_start"),
+    [
+        ({}, True),
+        ({"host": "localhost"}, True),
+        ({"host": "127.0.0.2"}, True),
+        ({"host": "::1"}, True),
+        ({"host": "0.0.0.0"}, False),
+        ({"host": "::"}, False),
+        ({"host": "192.168.1.7"}, False),
+        ({"host": "taxi.example"}, False),
+        ({"host": "0.0.0.0", "auth_required": True}, True),
+        ({"host": "0.0.0.0", "allow_insecure": "auth_off"}, True),
+    ],
+)
+def test_an_address_that_others_reach_needs_logins_or_a_word_that_it_does_not(
+    given: dict[str, object], may_start: bool
+) -> None:
+    assert (Settings(**given).exposure is None) == may_start  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"allow_insecure": "everything"},
+        {"jwt_algorithm": "none"},
+        {"jwt_algorithm": "RS256"},
+        {"jwt_private_key_file": "key.pem"},
+        {"jwt_jwks_url": "provider.example"},
+        {"access_token_seconds": 0},
+    ],
+)
+def test_settings_of_logins_that_make_no_sense_are_refused(given: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Settings(**given)  # type: ignore[arg-type]
