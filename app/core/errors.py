@@ -10,6 +10,7 @@
       |     +-- NotFound
       |     +-- AttachmentsUnsupported
       |     +-- Conflict
+      |     |     +-- HasBooking
     |     +-- BadSignature
       +-- AgentError          the chat model or the graph
       |     +-- ModelError         the model server refused or broke off
@@ -117,6 +118,13 @@ class Conflict(BadInput):
 
     code = "conflict"
     default = "Ya no es posible."
+
+
+class HasBooking(Conflict):
+    """A taxi was sent in what would be cut from a conversation."""
+
+    code = "has_booking"
+    default = "Desde ese mensaje ya se pidió un taxi: no se puede cambiar."
 
 
 class BadSignature(BadInput):

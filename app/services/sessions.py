@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from app.core.clock import NewId, NowMs
-from app.core.errors import BadInput, Conflict, NotFound
+from app.core.errors import BadInput, HasBooking, NotFound
 from app.models.account import Caller
 from app.models.conversation import Conversation, Line, Message, Replaced, lines_of
 from app.models.events import TurnStatus
@@ -130,7 +130,7 @@ class SessionService:
 
         Raises:
             NotFound: There is no such session or message, or it is somebody else's.
-            Conflict: A taxi was sent since (``has_booking``): that cannot be unsaid.
+            HasBooking: A taxi was sent since: that cannot be unsaid.
             BadInput: The words cannot be taken, or they are not the rider's to change.
         """
         await self.get(owner, session_id)
@@ -221,7 +221,7 @@ class SessionService:
         told = [each.content for each in kept if each.role == "tool"]
         for booking in await self._bookings.list(session_id):
             if not any(booking.booking_id in content for content in told):
-                raise Conflict("Desde ese mensaje ya se pidió un taxi: no se puede cambiar.", code="has_booking")
+                raise HasBooking
 
 
 def _said_by_rider(messages: Sequence[Message], message_id: str, *, may_be_answer: bool) -> int:

@@ -42,6 +42,8 @@ _PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Ro
 _STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 """Keep proxies from holding a stream back."""
 _PING_SECONDS = 15.0
+_LINE_BREAKS = {ord(each): f"\\u{ord(each):04x}" for each in "\x85\u2028\u2029"}
+"""No end of a line in a stream, but some clients take them for one; JSON has another spelling for them."""
 _LONGEST_EXPORT = 200_000
 """Characters; a PDF of them takes seconds of a core."""
 _PDFS = anyio.CapacityLimiter(1)
@@ -447,7 +449,8 @@ async def _encoded(frames: AsyncGenerator[Frame | None]) -> AsyncIterator[bytes]
             if frame is None:
                 yield KEEPALIVE_COMMENT
             else:
-                yield format_sse_event(data_str=json.dumps(frame.data, ensure_ascii=False), id=frame.id)
+                data = json.dumps(frame.data, ensure_ascii=False).translate(_LINE_BREAKS)
+                yield format_sse_event(data_str=data, id=frame.id)
 
 
 async def _whole(services: Services, account: Claims, session_id: str, place: Place) -> dict[str, Any]:
