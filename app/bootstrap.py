@@ -45,6 +45,7 @@ from app.services.figures import FigureService
 from app.services.health import HealthService, Ping
 from app.services.rate_limits import RateLimits
 from app.services.rate_rules import RateRules
+from app.services.sessions import SessionService
 from app.services.streaming_service import ServiceLimits, StreamingService
 from app.services.threads import ThreadMemory, ThreadService
 from app.stores.base import AccountStore, BookingStore, ConversationStore, EventLog, Lanes, Outbox, RateCounter
@@ -214,6 +215,13 @@ async def open_services(
             threads=threads,
             bookings=BookingService(
                 bookings=stores.bookings, authorise=threads.authorise, ring=dispatch.ring, now_ms=now_ms
+            ),
+            sessions=SessionService(
+                conversations=stores.conversations,
+                bookings=stores.bookings,
+                streaming=streaming,
+                now_ms=now_ms,
+                new_id=new_id,
             ),
             dispatch=dispatch,
             webhooks=None if settings.dispatch_secret is None else read_signer(settings.dispatch_secret),

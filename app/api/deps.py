@@ -20,6 +20,7 @@ from app.services.dispatch import DispatchService
 from app.services.figures import FigureService
 from app.services.health import HealthService
 from app.services.rate_limits import RateLimits
+from app.services.sessions import SessionService
 from app.services.streaming_service import StreamingService
 from app.services.threads import ThreadService
 
@@ -80,6 +81,7 @@ class Services:
     streaming: StreamingService
     threads: ThreadService
     bookings: BookingService
+    sessions: SessionService
     dispatch: DispatchService
     webhooks: Signer | None
     """Proves who an event of the fleet comes from; None where none are taken."""

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from app.core.errors import (
     AgentError,
     AppError,
+    AttachmentsUnsupported,
     BadInput,
     BadSignature,
     BodyTooLarge,
@@ -44,6 +45,7 @@ _STATUS: tuple[tuple[type[AppError], int], ...] = (
     (DuplicateMessage, 409),
     (TextTooLong, 413),
     (BodyTooLarge, 413),
+    (AttachmentsUnsupported, 415),
     (BadInput, 422),
     (Draining, 503),
     (Overloaded, 503),
@@ -128,5 +130,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def on_unforeseen(request: Request, error: Exception) -> JSONResponse:
-        log.error("request failed unexpectedly", path=request.url.path, exc_info=error)
+        # The path as it was asked for may hold the secret of a link.
+        route = getattr(request.scope.get("route"), "path", None)
+        log.error("request failed unexpectedly", route=route, exc_info=error)
         return problem(500, AppError.code, AppError.default)

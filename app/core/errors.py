@@ -9,7 +9,9 @@
       |     +-- RateLimited
       |     +-- DuplicateMessage
       |     +-- NotFound
+      |     +-- AttachmentsUnsupported
       |     +-- Conflict
+      |     |     +-- HasBooking
     |     +-- BadSignature
       +-- AgentError          the chat model or the graph
       |     +-- ModelError         the model server refused or broke off
@@ -122,11 +124,25 @@ class NotFound(BadInput):
     default = "No existe."
 
 
+class AttachmentsUnsupported(BadInput):
+    """A message came with files."""
+
+    code = "attachments_unsupported"
+    default = "Todavía no se pueden adjuntar archivos."
+
+
 class Conflict(BadInput):
     """The thing is in a state that does not allow it."""
 
     code = "conflict"
     default = "Ya no es posible."
+
+
+class HasBooking(Conflict):
+    """A taxi was sent in what would be cut from a conversation."""
+
+    code = "has_booking"
+    default = "Desde ese mensaje ya se pidió un taxi: no se puede cambiar."
 
 
 class BadSignature(BadInput):

@@ -1,6 +1,8 @@
 """Conversations, their messages and their turns, as they are stored."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -40,8 +42,57 @@ class Conversation(BaseModel):
     user_id: str | None = None
     """Whose thread it is as the front end says; None until it does."""
     client_id: str | None = None
+    title: str | None = None
+    """What its owner calls it."""
     created_at: int
     updated_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """The turn that another one takes the place of: it and all that came after it are cut from the conversation."""
+
+    message_id: str
+    """Of the rider's line, which keeps its id."""
+    turn_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line as its reader sees it: what the rider said, or the whole answer of a turn, whoever of the agents spoke."""
+
+    id: str
+    turn_id: str
+    role: Literal["user", "assistant"]
+    content: str
+    partial: bool
+    """The turn ended before the answer was finished."""
+    created_at: int
+    """Milliseconds since the epoch."""
+
+
+def answer_id(turn_id: str) -> str:
+    """Return the id of a turn's answer."""
+    return f"{turn_id}:answer"
+
+
+def lines_of(messages: Iterable[Message]) -> list[Line]:
+    """Return the lines that saved messages are to a reader, in order. Tools are not shown."""
+    spoken = [each for each in messages if each.role == "user" or (each.role == "assistant" and each.content)]
+    lines = []
+    for (turn_id, role), pieces in groupby(spoken, key=lambda each: (each.turn_id, each.role)):
+        said = list(pieces)
+        lines.append(
+            Line(
+                id=said[0].id if role == "user" else answer_id(turn_id),
+                turn_id=turn_id,
+                role="user" if role == "user" else "assistant",
+                content="".join(each.content for each in said),
+                partial=any(each.partial for each in said),
+                created_at=said[0].created_at,
+            )
+        )
+    return lines
 
 
 class TurnRecord(BaseModel):
@@ -55,6 +106,15 @@ class TurnRecord(BaseModel):
     status: TurnStatus | Literal["running"]
     started_at: int
     ended_at: int | None = None
+    replaced_message: str | None = None
+    replaced_turn: str | None = None
+
+    @property
+    def replaces(self) -> Replaced | None:
+        """What the turn takes the place of."""
+        if self.replaced_message is None or self.replaced_turn is None:
+            return None
+        return Replaced(self.replaced_message, self.replaced_turn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,5 +131,8 @@ class TurnInput:
     user_id: str | None = None
     client_id: str | None = None
     language: str | None = None
+    history_lines: int | None = None
+    """Newest lines that the model is given, whoever said them; None leaves it to the graph."""
+    replaces: Replaced | None = None
     traceparent: str | None = None
     """The trace of the request that brought it, as the request gave it (W3C Trace Context)."""

@@ -10,6 +10,7 @@ import structlog
 from anyio import CancelScope, get_cancelled_exc_class
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, RemoveMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph
 
 from app.models.conversation import Message, TurnInput
@@ -77,16 +78,18 @@ class AgentTurn:
         return self._outlet.abandon()
 
     async def reconcile(self, lines: Sequence[Message]) -> None:
-        """Write into the checkpoint what the rider was really told.
+        """Write into the checkpoint what the rider was really told, and nothing of a turn that was replaced.
 
         The graph may have saved less than was said (it was stopped inside a node) or more (a node
         was done before its words went out). Messages of this turn are brought to say what ``lines``
         says; each tool call then has its answer.
         """
         graph = self._agent.graph
-        snapshot = await graph.aget_state(self._config)
-        saved: list[BaseMessage] = list(snapshot.values.get("messages", ()))
-        start = next((i for i, message in enumerate(saved) if message.id == self._said.turn_id), None)
+        saved = await self._saved()
+        start = _index_of(saved, self._said.turn_id)
+        if start is None and self._said.replaces is not None:
+            await self._rewind(self._said.replaces.turn_id)
+            saved = await self._saved()
         changes: list[BaseMessage] = []
         if start is None:
             changes.append(HumanMessage(self._said.text, id=self._said.turn_id))
@@ -100,6 +103,29 @@ class AgentTurn:
             self._config, {"messages": changes, **self._context.cut_off()}, as_node=self._agent.listening_node
         )
 
+    async def _saved(self) -> list[BaseMessage]:
+        """Return the messages of the newest checkpoint."""
+        snapshot = await self._agent.graph.aget_state(self._config)
+        return list(snapshot.values.get("messages", ()))
+
+    async def _rewind(self, turn_id: str) -> None:
+        """Make the checkpoint from before a turn the newest one again; where there is none, the memory is blank.
+
+        Nothing is changed where the turn is not remembered. Repeating it changes nothing.
+        """
+        graph = self._agent.graph
+        was_there = False
+        # Newest first. A long conversation has dropped its first messages from its newest checkpoints.
+        async for snapshot in graph.aget_state_history(self._config):
+            is_there = _index_of(snapshot.values.get("messages", ()), turn_id) is not None
+            if was_there and not is_there:
+                await graph.aupdate_state(snapshot.config, None, as_node="__copy__")
+                return
+            was_there = was_there or is_there
+        if was_there:
+            assert isinstance(graph.checkpointer, BaseCheckpointSaver), "threads are kept between turns"
+            await graph.checkpointer.adelete_thread(self._said.thread_id)
+
     async def _work(self, transcripts: AsyncIterable[TurnEvent]) -> None:
         async for event in transcripts:
             await self._outlet.put(event)
@@ -108,11 +134,13 @@ class AgentTurn:
         self._outlet.finish()
 
     async def _answer(self, transcript: str) -> None:
-        """Run the graph in a task of its own.
+        """Run the graph in a task of its own, on the memory that the turn is to have.
 
         anyio cancels again and again until a scope is left, asyncio's code expects to be cancelled
         once: the graph gets one cancellation and the time to end what it protects.
         """
+        if self._said.replaces is not None:
+            await self._rewind(self._said.replaces.turn_id)
         task = asyncio.create_task(
             self._agent.graph.ainvoke(
                 self._agent.state(self._said, transcript),
@@ -137,6 +165,10 @@ class AgentTurn:
                 log.warning("graph failed while it was stopped", exc_info=task.exception())
             raise
         task.result()
+
+
+def _index_of(messages: Sequence[BaseMessage], message_id: str) -> int | None:
+    return next((index for index, message in enumerate(messages) if message.id == message_id), None)
 
 
 def as_langchain(line: Message, message_id: str | None) -> BaseMessage:

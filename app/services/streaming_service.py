@@ -30,7 +30,7 @@ from app.core.errors import (
 )
 from app.core.trace_context import TRACEPARENT
 from app.models.account import ANYONE, Caller
-from app.models.conversation import TurnInput
+from app.models.conversation import Replaced, TurnInput
 from app.models.events import Record
 from app.models.inputs import MultitaskStrategy
 from app.services.threads import ThreadService
@@ -213,6 +213,8 @@ class StreamingService:
         language: str | None = None,
         strategy: MultitaskStrategy = "interrupt",
         message_id: str | None = None,
+        history_lines: int | None = None,
+        replaces: Replaced | None = None,
     ) -> str:
         """Run a turn. Subscribe first: its events may come before this returns.
 
@@ -227,6 +229,8 @@ class StreamingService:
             language: Language tag the front end gives.
             strategy: What to do if a turn runs.
             message_id: The front end's own name for the message; one name has one turn in a thread.
+            history_lines: Newest lines of the conversation that the model is given.
+            replaces: The turn that this one takes the place of; the caller has the thread (``hold``).
 
         Returns:
             The turn's id.
@@ -239,10 +243,7 @@ class StreamingService:
         """
         if self.draining:
             raise Draining
-        if not text.strip():
-            raise BadInput("El texto está vacío.")
-        if len(text) > self._limits.max_text_chars:
-            raise TextTooLong(f"El texto pasa de {self._limits.max_text_chars} caracteres.")
+        self.check(text)
         is_early = await self._threads.authorise(thread_id, caller) is None
         turn_id = self._new_id() if message_id is None else self.turn_of(thread_id, message_id)
         if message_id is not None and (self._has(thread_id, turn_id) or await self._runner.has_begun(turn_id)):
@@ -270,6 +271,8 @@ class StreamingService:
             user_id=caller.user_id,
             client_id=client_id,
             language=language,
+            history_lines=history_lines,
+            replaces=replaces,
             traceparent=TRACEPARENT.get(),
         )
         if strategy == "interrupt":
@@ -283,6 +286,17 @@ class StreamingService:
             self._at_work += 1
             self._tasks.start_soon(self._work, thread_id, lane)
         return said.turn_id
+
+    def check(self, text: str) -> None:
+        """Refuse what no turn could be made of.
+
+        Raises:
+            BadInput: The text is empty or too long.
+        """
+        if not text.strip():
+            raise BadInput("El texto está vacío.")
+        if len(text) > self._limits.max_text_chars:
+            raise TextTooLong(f"El texto pasa de {self._limits.max_text_chars} caracteres.")
 
     @asynccontextmanager
     async def subscribe(
@@ -334,13 +348,24 @@ class StreamingService:
 
     async def forget(self, thread_id: str, *, caller: Caller = ANYONE) -> bool:
         """End what runs on a thread and forget it. Returns whether there was one. Raises as ``cancel`` does."""
+        async with self.hold(thread_id, caller=caller):
+            return await self._threads.forget(thread_id, caller)
+
+    @asynccontextmanager
+    async def hold(self, thread_id: str, *, caller: Caller = ANYONE) -> AsyncIterator[None]:
+        """End what runs on a thread, and let nothing run there within the block; input waits.
+
+        Raises as ``cancel`` does.
+        """
         await self._threads.authorise(thread_id, caller)
         lane = self._lanes.get(thread_id)
         if lane is not None:
             lane.interrupt()
             await self._until_idle(lane)
-        async with self._shared_lanes.take(thread_id, urge="cancel"):
-            return await self._threads.forget(thread_id, caller)
+        async with self._shared_lanes.take(thread_id, urge="cancel") as lease:
+            if lease.was_abandoned:
+                await self._runner.close_unfinished(thread_id)
+            yield
 
     async def drain(self, grace_seconds: float) -> None:
         """Take no new input; give running turns a grace period, then interrupt them."""

@@ -114,6 +114,7 @@ class ConversationStore(Protocol):
         """Open the conversation if it is new, and store the turn as running with the rider's message.
 
         Its owner is who opens it. A ``user_id`` is set where there was none, and never changed.
+        A turn that replaces another one takes the place of that rider's message and of all that came after it.
         Repeating it changes nothing, also when the turn has ended since.
         """
         ...
@@ -140,6 +141,34 @@ class ConversationStore(Protocol):
 
     async def messages(self, thread_id: str, *, limit: int | None = None) -> Sequence[Message]:
         """Return the newest ``limit`` messages of a conversation, oldest first."""
+        ...
+
+    async def open(self, conversation: Conversation) -> None:
+        """Store a conversation that nobody has spoken in yet. One that is there stays as it is."""
+        ...
+
+    async def of_owner(
+        self, owner: str, *, limit: int, before: tuple[int, str] | None = None
+    ) -> Sequence[Conversation]:
+        """Return the conversations of an account, newest first.
+
+        Args:
+            owner: The account.
+            limit: How many at most.
+            before: ``updated_at`` and ``thread_id`` of the last one that was seen.
+        """
+        ...
+
+    async def rename(self, thread_id: str, title: str, *, at: int) -> Conversation | None:
+        """Give a conversation a title; ``at`` is in milliseconds since the epoch. None where there is none."""
+        ...
+
+    async def share(self, thread_id: str, share_hash: str | None) -> None:
+        """Let whoever knows what hashes to this read a conversation, and nobody whom it was shared with before."""
+        ...
+
+    async def shared(self, share_hash: str) -> Conversation | None:
+        """Return the conversation that is shared so, or None."""
         ...
 
     async def forget(self, thread_id: str) -> None:

@@ -217,6 +217,7 @@ class MemoryConversationStore:
         self._conversations: dict[str, Conversation] = {}
         self._messages: dict[str, dict[str, Message]] = {}
         self._turns: dict[str, TurnRecord] = {}
+        self._shared: dict[str, str] = {}
         self._closed: set[str] = set()
 
     async def begin_turn(self, turn: TurnRecord, message: Message, conversation: Conversation) -> None:
@@ -229,8 +230,13 @@ class MemoryConversationStore:
                 "updated_at": conversation.updated_at,
             }
         )
+        messages = self._messages.setdefault(turn.thread_id, {})
+        if turn.replaces is not None and turn.turn_id not in self._turns and message.id in messages:
+            ids = list(messages)
+            for message_id in ids[ids.index(message.id) :]:
+                del messages[message_id]
         self._turns.setdefault(turn.turn_id, turn)
-        self._messages.setdefault(turn.thread_id, {}).setdefault(message.id, message)
+        messages.setdefault(message.id, message)
 
     async def end_turn(self, turn_id: str, status: TurnStatus, ended_at: int, messages: Sequence[Message]) -> None:
         """See ``ConversationStore``."""
@@ -263,8 +269,39 @@ class MemoryConversationStore:
         found = list(self._messages.get(thread_id, {}).values())
         return found if limit is None else found[max(0, len(found) - limit) :]
 
+    async def open(self, conversation: Conversation) -> None:
+        """See ``ConversationStore``."""
+        self._conversations.setdefault(conversation.thread_id, conversation)
+
+    async def of_owner(
+        self, owner: str, *, limit: int, before: tuple[int, str] | None = None
+    ) -> Sequence[Conversation]:
+        """See ``ConversationStore``."""
+        found = [each for each in self._conversations.values() if each.owner == owner]
+        found = [each for each in found if before is None or (each.updated_at, each.thread_id) < before]
+        return sorted(found, key=lambda each: (each.updated_at, each.thread_id), reverse=True)[:limit]
+
+    async def rename(self, thread_id: str, title: str, *, at: int) -> Conversation | None:
+        """See ``ConversationStore``."""
+        known = self._conversations.get(thread_id)
+        if known is None:
+            return None
+        self._conversations[thread_id] = known.model_copy(update={"title": title, "updated_at": at})
+        return self._conversations[thread_id]
+
+    async def share(self, thread_id: str, share_hash: str | None) -> None:
+        """See ``ConversationStore``."""
+        self._shared = {key: each for key, each in self._shared.items() if each != thread_id}
+        if share_hash is not None and thread_id in self._conversations:
+            self._shared[share_hash] = thread_id
+
+    async def shared(self, share_hash: str) -> Conversation | None:
+        """See ``ConversationStore``."""
+        return self._conversations.get(self._shared.get(share_hash, ""))
+
     async def forget(self, thread_id: str) -> None:
         """See ``ConversationStore``."""
+        await self.share(thread_id, None)
         self._conversations.pop(thread_id, None)
         self._messages.pop(thread_id, None)
         self._turns = {key: turn for key, turn in self._turns.items() if turn.thread_id != thread_id}

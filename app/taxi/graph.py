@@ -36,7 +36,7 @@ from app.models.events import EventSource
 from app.taxi import prompts
 from app.taxi.agents import AGENTS, Agent
 from app.taxi.context import Context, Emit, TaxiDesk
-from app.taxi.history import call_ids, last_words, model_history
+from app.taxi.history import call_ids, last_words, model_history, newest_lines
 from app.taxi.listening import listen
 from app.taxi.spoken import SpokenText
 from app.taxi.state import TaxiState, read_draft
@@ -145,7 +145,7 @@ async def _speak(
     log.debug("agent", stage=agent.name, step=context.steps)
     prompt = [
         SystemMessage(system_prompt(agent, state, context)),
-        *model_history(state["messages"], history_messages),
+        *model_history(newest_lines(state["messages"], context.said.history_lines), history_messages),
     ]
     return await _stream(model, prompt, agent, context, state["messages"])
 

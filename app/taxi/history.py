@@ -17,6 +17,22 @@ def model_history(messages: Sequence[AnyMessage], limit: int) -> list[AnyMessage
     return _without_orphans(messages[_window(messages, limit) :])
 
 
+def newest_lines(messages: Sequence[AnyMessage], lines: int | None) -> Sequence[AnyMessage]:
+    """Return the newest ``lines`` that somebody said, and the tools that were used from the first of them on.
+
+    The rider's last words are always there. None is everything.
+    """
+    if lines is None:
+        return messages
+    spoken = [index for index, message in enumerate(messages) if _is_spoken(message)]
+    last = max((index for index in spoken if isinstance(messages[index], HumanMessage)), default=len(messages))
+    return messages[min(last, spoken[-lines]) :] if len(spoken) > lines else messages
+
+
+def _is_spoken(message: AnyMessage) -> bool:
+    return isinstance(message, HumanMessage | AIMessage) and bool(message.text)
+
+
 def forgettable(messages: Sequence[AnyMessage], limit: int) -> list[AnyMessage]:
     """Return the messages that no model will be given again, once there are twice too many."""
     return list(messages[: _window(messages, limit)]) if len(messages) > 2 * limit else []

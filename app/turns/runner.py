@@ -214,7 +214,11 @@ class TurnRunner:
             unclosed = [each for each in await self._conversations.unclosed_turns() if each.thread_id == thread_id]
         for record in unclosed:
             said = TurnInput(
-                thread_id=record.thread_id, turn_id=record.turn_id, text=record.text, received_at=record.started_at
+                thread_id=record.thread_id,
+                turn_id=record.turn_id,
+                text=record.text,
+                received_at=record.started_at,
+                replaces=record.replaces,
             )
             run = _Run(self, said, self.gate())
             await run.take_up()

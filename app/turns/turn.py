@@ -64,6 +64,8 @@ class Turn:
             text=said.text,
             status="running",
             started_at=said.received_at,
+            replaced_message=said.replaces and said.replaces.message_id,
+            replaced_turn=said.replaces and said.replaces.turn_id,
         )
 
     def conversation(self) -> Conversation:
@@ -82,7 +84,7 @@ class Turn:
         """Return the rider's line."""
         said = self.input
         return Message(
-            id=said.turn_id,
+            id=said.turn_id if said.replaces is None else said.replaces.message_id,
             thread_id=said.thread_id,
             turn_id=said.turn_id,
             role="user",

@@ -72,7 +72,8 @@ class FencedSaver(Saver):
         await self._saver.aput_writes(config, writes, task_id, task_path)
 
     async def adelete_thread(self, thread_id: str) -> None:
-        """Forget a thread."""
+        """Forget a thread. Raises as ``aput`` does."""
+        self._check({"configurable": {"thread_id": thread_id}})
         await self._saver.adelete_thread(thread_id)
 
     def get_next_version(self, current: Any, channel: None) -> Any:

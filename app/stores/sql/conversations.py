@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Delete, delete, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.models.conversation import Conversation, Message, TurnRecord
 from app.models.events import TurnStatus
 from app.stores.sql.database import Database
 from app.stores.sql.tables import conversations, messages, turns
-from app.stores.sql.upsert import insert_new, insert_or_update
+from app.stores.sql.upsert import insert_if_new, insert_new, insert_or_update
 
 
 class SqlConversationStore:
@@ -34,7 +34,9 @@ class SqlConversationStore:
                 update=("updated_at",),
                 fill=("user_id", "client_id"),
             )
-            await insert_new(connection, turns, [turn.model_dump()], keys=("turn_id",))
+            is_new = await insert_if_new(connection, turns, turn.model_dump(), keys=("turn_id",))
+            if is_new and turn.replaces is not None:
+                await connection.execute(_cut(turn.thread_id, message.id))
             await _add_messages(connection, turn.thread_id, [message])
 
     async def end_turn(self, turn_id: str, status: TurnStatus, ended_at: int, messages: Sequence[Message]) -> None:
@@ -97,6 +99,53 @@ class SqlConversationStore:
             documents = (await connection.execute(newest_first)).scalars().all()
         return [Message.model_validate_json(document) for document in reversed(documents)]
 
+    async def open(self, conversation: Conversation) -> None:
+        """See ``ConversationStore``."""
+        async with self._database.write() as connection:
+            await insert_new(connection, conversations, [conversation.model_dump()], keys=("thread_id",))
+
+    async def of_owner(
+        self, owner: str, *, limit: int, before: tuple[int, str] | None = None
+    ) -> Sequence[Conversation]:
+        """See ``ConversationStore``."""
+        place = tuple_(conversations.c.updated_at, conversations.c.thread_id)
+        newest_first = (
+            select(conversations)
+            .where(conversations.c.owner == owner)
+            .order_by(conversations.c.updated_at.desc(), conversations.c.thread_id.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            newest_first = newest_first.where(place < before)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(newest_first)).mappings().all()
+        return [Conversation.model_validate(dict(row)) for row in rows]
+
+    async def rename(self, thread_id: str, title: str, *, at: int) -> Conversation | None:
+        """See ``ConversationStore``."""
+        changed = (
+            update(conversations)
+            .where(conversations.c.thread_id == thread_id)
+            .values(title=title, updated_at=at)
+            .returning(conversations)
+        )
+        async with self._database.write() as connection:
+            row = (await connection.execute(changed)).mappings().one_or_none()
+        return None if row is None else Conversation.model_validate(dict(row))
+
+    async def share(self, thread_id: str, share_hash: str | None) -> None:
+        """See ``ConversationStore``."""
+        changed = update(conversations).where(conversations.c.thread_id == thread_id).values(share_hash=share_hash)
+        async with self._database.write() as connection:
+            await connection.execute(changed)
+
+    async def shared(self, share_hash: str) -> Conversation | None:
+        """See ``ConversationStore``."""
+        async with self._database.read() as connection:
+            found = await connection.execute(select(conversations).where(conversations.c.share_hash == share_hash))
+            row = found.mappings().one_or_none()
+        return None if row is None else Conversation.model_validate(dict(row))
+
     async def forget(self, thread_id: str) -> None:
         """See ``ConversationStore``."""
         async with self._database.write() as connection:
@@ -105,6 +154,13 @@ class SqlConversationStore:
     async def ping(self) -> None:
         """See ``ConversationStore``."""
         await self._database.ping()
+
+
+def _cut(thread_id: str, message_id: str) -> Delete:
+    """Return what deletes a message and all that came after it."""
+    ours = messages.c.thread_id == thread_id
+    first = select(messages.c.number).where(ours, messages.c.id == message_id).scalar_subquery()
+    return delete(messages).where(ours, messages.c.number >= first)
 
 
 async def _add_messages(connection: AsyncConnection, thread_id: str, new: Sequence[Message]) -> None:

@@ -114,8 +114,12 @@ conversations = Table(
     Column("owner", Text),
     Column("user_id", PlainText),
     Column("client_id", PlainText),
+    Column("title", PlainText),
+    Column("share_hash", Text),  # of what lets somebody read it
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    Index("conversations_of_owner", "owner", "updated_at"),
+    Index("conversations_shared", "share_hash", unique=True),
 )
 
 turns = Table(
@@ -127,6 +131,8 @@ turns = Table(
     Column("status", Text, nullable=False),
     Column("started_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
+    Column("replaced_message", PlainText),
+    Column("replaced_turn", PlainText),
     Column("closed", Boolean, nullable=False, default=False),  # the terminal event was logged
     Index("turns_of_thread", "thread_id"),
     Index("turns_closed", "closed"),

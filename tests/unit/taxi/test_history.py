@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, InvalidToolCall, ToolMessage
 
-from app.taxi.history import call_ids, forgettable, last_words, model_history
+from app.taxi.history import call_ids, forgettable, last_words, model_history, newest_lines
 
 pytestmark = pytest.mark.unit
 
@@ -75,3 +75,27 @@ def test_old_messages_are_let_go_once_there_are_twice_too_many() -> None:
 def test_the_last_words_are_the_riders() -> None:
     assert last_words([HumanMessage("a"), HumanMessage("b"), AIMessage("c")]) == "b"
     assert last_words([]) == ""
+
+
+@given(histories, st.integers(1, 12))
+def test_the_newest_lines_are_those_that_somebody_said_and_the_riders_last_words(
+    messages: list[AnyMessage], lines: int
+) -> None:
+    kept = newest_lines(messages, lines)
+    said = [message for message in kept if message.text and not isinstance(message, ToolMessage)]
+    all_said = [message for message in messages if message.text and not isinstance(message, ToolMessage)]
+
+    assert list(kept) == list(messages)[len(messages) - len(kept) :]
+    assert last_words(kept) == last_words(messages)
+    if len(said) > lines:
+        assert isinstance(said[0], HumanMessage)
+        assert not any(isinstance(message, HumanMessage) for message in said[1:])
+    else:
+        assert len(said) == min(lines, len(all_said))
+
+
+def test_without_a_number_all_lines_are_there() -> None:
+    messages: list[AnyMessage] = [HumanMessage("a"), AIMessage("b"), HumanMessage("c")]
+
+    assert newest_lines(messages, None) == messages
+    assert newest_lines(messages, 2) == messages[1:]
