@@ -16,7 +16,7 @@ import pytest
 
 from tests.asgi import SentEvent, read_events
 from tests.live.nginx import run_nginx
-from tests.live.server import Server, running_server
+from tests.live.server import ROOT, Server, running_server
 
 pytestmark = pytest.mark.live
 
@@ -211,6 +211,26 @@ def test_a_proxy_passes_the_stream_on_as_it_comes_and_a_cut_one_goes_on_through_
     assert len(thread["messages"]) == 1, "the first words were there before the answer was"
     assert rest[-1].name == "end"
     assert raws(seen[:1] + resume(server.url, seen[:1])) == raws(seen + rest)
+
+
+def test_the_script_that_measures_streams_reports_what_it_saw(server: Server, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    script = [sys.executable, ROOT / "scripts" / "test_stream_performance.py", "--token", TOKEN, "--url", server.url]
+    ran = subprocess.run(
+        [*script, "--concurrency", "5", "--requests", "10", "--no-compare", "--message", "Adiós", "--report", report],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    refused = subprocess.run([*script[:-1], "https://example.org"], capture_output=True, text=True, check=False)
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    figures = json.loads(report.read_text())
+    assert (figures["many"]["streams"], figures["many"]["ends"]) == (10, {"end": 10})
+    assert figures["many"]["gap"]["median_ms"] > 0
+    assert "gap between chunks" in ran.stdout
+    assert refused.returncode == 2
+    assert "--anywhere" in refused.stderr
 
 
 def test_a_web_page_may_ask_and_resume_where_its_origin_is_allowed(server: Server) -> None:
