@@ -11,6 +11,7 @@ from app.stores.base import Command
 from app.stores.memory import MemoryLanes
 from tests.desk import Desk, make_stores, open_desk
 from tests.fakes import FaultKind, Faults, FaultyConversations
+from tests.integration.test_health import client
 
 pytestmark = pytest.mark.integration
 
@@ -96,3 +97,16 @@ async def test_a_named_message_whose_turn_cannot_be_begun_waits_for_the_store_an
         said = await desk.say("Hola", message_id="m")
         assert said.end.status == "completed"
         assert await turns(desk) == [said.end.turn_id]
+
+
+def test_sent_again_by_http_when_the_log_has_forgotten_its_turn_it_is_known_and_nobody_waits() -> None:
+    stores = make_stores()
+    said = {"text": "Hola", "thread_id": "t", "message_id": "m"}
+    with client(stores) as http:
+        first = http.post("/api/v1/chat", json=said)
+        again = http.post("/api/v1/chat", json=said)
+        http.portal.call(stores.event_log.forget, "t")  # type: ignore[union-attr]
+        lost = http.post("/api/v1/chat", json=said)
+
+    assert (first.status_code, again.json()) == (200, first.json())
+    assert (lost.status_code, lost.json()["code"]) == (409, "duplicate_message")

@@ -1,5 +1,7 @@
 """A whole turn in one HTTP answer, for clients that cannot hold a connection."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
@@ -152,21 +154,37 @@ async def _run(
         async with streaming.subscribe(thread_id, after_seq=0, caller=caller) as reader:
             if taken is None or not reader.recovered:
                 raise
-            answer = await _collect(reader, thread_id, taken)
+            try:
+                answer = await _collect(reader, thread_id, taken, has_ended=partial(streaming.has_ended, taken))
+            except LogTruncated:
+                raise reason from None
     if answer.end.status == "failed":
         raise _failure(answer.error)
     return answer
 
 
-async def _collect(reader: LogReader, thread_id: str, turn_id: str) -> _Answer:
+async def _collect(
+    reader: LogReader, thread_id: str, turn_id: str, *, has_ended: Callable[[], Awaitable[bool]] | None = None
+) -> _Answer:
+    """Read a turn to its end.
+
+    Raises:
+        LogTruncated: The log has begun anew; or, where ``has_ended`` is given, has nothing of a turn that is over.
+    """
+    seq = 0
     tools: dict[str, ToolUse] = {}
     agent: str | None = None
     error: AgentErrorEvent | None = None
     while True:
+        if has_ended is not None and seq >= reader.position.seq:
+            if await has_ended():
+                raise LogTruncated
+            has_ended = None
         for record in await reader.read():
-            event = record.event
+            seq, event = record.seq, record.event
             if getattr(event, "turn_id", None) != turn_id:
                 continue
+            has_ended = None
             match event:
                 case AgentChunk():
                     agent = event.agent
