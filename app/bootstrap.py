@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +23,7 @@ from app.core.clock import NewId, NowMs, new_id, now_ms
 from app.core.config import Settings
 from app.core.errors import Misconfigured
 from app.core.exposition import is_shared
+from app.core.rates import read_networks, read_rate
 from app.core.signatures import read_signer
 from app.core.tokens import Key
 from app.engines.fleet.base import Directory, Fleet
@@ -42,10 +43,12 @@ from app.services.bookings import BookingService
 from app.services.dispatch import DispatchLimits, DispatchService
 from app.services.figures import FigureService
 from app.services.health import HealthService, Ping
+from app.services.rate_limits import RateLimits
+from app.services.rate_rules import RateRules
 from app.services.sessions import SessionService
 from app.services.streaming_service import ServiceLimits, StreamingService
 from app.services.threads import ThreadMemory, ThreadService
-from app.stores.base import AccountStore, BookingStore, ConversationStore, EventLog, Lanes, Outbox
+from app.stores.base import AccountStore, BookingStore, ConversationStore, EventLog, Lanes, Outbox, RateCounter
 from app.stores.checkpoints.fenced import FencedSaver
 from app.stores.memory import (
     MemoryAccountStore,
@@ -55,6 +58,7 @@ from app.stores.memory import (
     MemoryLanes,
     MemoryOutbox,
 )
+from app.stores.rates import FallbackRateCounter, MemoryRateCounter
 from app.stores.sql.accounts import SqlAccountStore
 from app.stores.sql.bookings import SqlBookingStore
 from app.stores.sql.conversations import SqlConversationStore
@@ -87,6 +91,7 @@ class Stores:
     lanes: Lanes
     checkpointer: BaseCheckpointSaver[Any]
     pings: dict[str, Ping]
+    rates: RateCounter = field(default_factory=MemoryRateCounter)
 
 
 @asynccontextmanager
@@ -169,9 +174,11 @@ async def open_services(
             ),
             observers=observers,
         )
+        rates = RateLimits(stores.rates, rate_rules(settings))
         streaming = await stack.enter_async_context(
             StreamingService(
                 runner=runner,
+                admit=rates.turn,
                 event_log=stores.event_log,
                 lanes=stores.lanes,
                 threads=threads,
@@ -203,6 +210,7 @@ async def open_services(
             accounts=await stack.enter_async_context(
                 open_accounts(settings, stores.accounts, now_ms=now_ms, new_id=new_id)
             ),
+            rates=rates,
             streaming=streaming,
             threads=threads,
             bookings=BookingService(
@@ -244,13 +252,13 @@ async def open_stores(settings: Settings, *, now_ms: NowMs, new_id: NewId) -> As
             bookings, outbox = SqlBookingStore(database), SqlOutbox(database)
             conversations = SqlConversationStore(database)
             pings["database"] = database.ping
-        event_log, lanes = await _open_log(settings, stack, database, pings, now_ms=now_ms, new_id=new_id)
+        event_log, lanes, rates = await _open_shared(settings, stack, database, pings, now_ms=now_ms, new_id=new_id)
         if settings.redis_url is not None:
             checkpointer = FencedSaver(checkpointer, lanes.holds)
-        yield Stores(accounts, bookings, outbox, conversations, event_log, lanes, checkpointer, pings)
+        yield Stores(accounts, bookings, outbox, conversations, event_log, lanes, checkpointer, pings, rates)
 
 
-async def _open_log(
+async def _open_shared(
     settings: Settings,
     stack: AsyncExitStack,
     database: Database | None,
@@ -258,8 +266,9 @@ async def _open_log(
     *,
     now_ms: NowMs,
     new_id: NewId,
-) -> tuple[EventLog, Lanes]:
-    """Open the event log and what says who may write it: on Redis for many processes, else for this one."""
+) -> tuple[EventLog, Lanes, RateCounter]:
+    """Open what processes have together: the event log, who may write it, what is counted. Without Redis, for one."""
+    rates = MemoryRateCounter(now_ms=now_ms)
     limits: dict[str, Any] = {
         "new_id": new_id,
         "now_ms": now_ms,
@@ -272,6 +281,7 @@ async def _open_log(
             from app.stores.redis.client import RedisClient
             from app.stores.redis.event_log import RedisEventLog
             from app.stores.redis.lanes import RedisLanes
+            from app.stores.redis.rates import RedisRateCounter
 
         redis = await stack.enter_async_context(RedisClient(settings.redis_url, timeout=settings.store_timeout_seconds))
         pings["redis"] = redis.ping
@@ -280,10 +290,20 @@ async def _open_log(
             RedisLanes(redis, channels, new_id=new_id, lease_seconds=settings.lease_seconds)
         )
         log = await stack.enter_async_context(RedisEventLog(redis, channels, token=lanes.token, **limits))
-        return log, lanes
+        return log, lanes, FallbackRateCounter(RedisRateCounter(redis), rates)
     if database is None:
-        return MemoryEventLog(**limits), MemoryLanes()
-    return await stack.enter_async_context(SqlEventLog(database, **limits)), MemoryLanes()
+        return MemoryEventLog(**limits), MemoryLanes(), rates
+    return await stack.enter_async_context(SqlEventLog(database, **limits)), MemoryLanes(), rates
+
+
+def rate_rules(settings: Settings) -> RateRules:
+    """Return whom the settings limit in what."""
+    return RateRules(
+        requests=read_rate(settings.rate_limit_requests),
+        turns=read_rate(settings.rate_limit_turns),
+        logins=read_rate(settings.rate_limit_logins),
+        exempt=read_networks(settings.rate_limit_exempt),
+    )
 
 
 @asynccontextmanager

@@ -8,10 +8,12 @@ import structlog
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from app.api.body_limit import BodyLimit
 from app.api.deps import Services
 from app.api.errors import add_error_handlers
 from app.api.middleware import RequestLog
 from app.api.origins import LOOPBACK
+from app.api.rate_limit import RateLimit
 from app.api.shutdown import drain_on_signal
 from app.api.v1.router import router
 from app.bootstrap import open_services
@@ -66,6 +68,8 @@ def create_app(settings: Settings | None = None, *, open_services: Opener = open
     )
     add_error_handlers(app)
     app.include_router(router)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(RateLimit)
     local = "local" in settings.allowed_origins
     app.add_middleware(
         CORSMiddleware,
@@ -75,6 +79,7 @@ def create_app(settings: Settings | None = None, *, open_services: Opener = open
         allow_origin_regex=LOOPBACK if local else None,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
+        expose_headers=["Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"],
     )
     app.add_middleware(RequestLog)
     return app

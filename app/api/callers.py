@@ -1,5 +1,6 @@
 """Who is calling: the one place where a transport learns it."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
@@ -7,6 +8,7 @@ from fastapi.requests import HTTPConnection
 from fastapi.security import HTTPBearer
 
 from app.api.deps import Services, ServicesDep
+from app.api.rate_limit import address_of, take_account
 from app.core.errors import InvalidToken, Unauthenticated
 from app.models.account import ANYONE, Caller, Claims
 from app.services.accounts import caller_of
@@ -52,16 +54,26 @@ async def identify(services: Services, token: str | None) -> Claims | None:
     return None
 
 
+def caller_at(connection: HTTPConnection, claims: Claims | None = None) -> Caller:
+    """Return who calls over a connection: where from, and what a token says of who it is."""
+    caller = ANYONE if claims is None else caller_of(claims)
+    return replace(caller, address=address_of(connection))
+
+
 async def _caller(request: Request, services: ServicesDep, _shown: Annotated[object, Security(_BEARER)]) -> Caller:
     claims = await identify(services, given_token(request))
-    return ANYONE if claims is None else caller_of(claims)
+    caller = caller_at(request, claims)
+    await take_account(request, services, caller)
+    return caller
 
 
 async def _account(request: Request, services: ServicesDep, _shown: Annotated[object, Security(_BEARER)]) -> Claims:
     token = given_token(request)
     if token is None:
         raise Unauthenticated
-    return await services.accounts.authenticate(token)
+    claims = await services.accounts.authenticate(token)
+    await take_account(request, services, caller_at(request, claims))
+    return claims
 
 
 CallerDep = Annotated[Caller, Depends(_caller)]

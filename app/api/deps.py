@@ -18,6 +18,7 @@ from app.services.bookings import BookingService
 from app.services.dispatch import DispatchService
 from app.services.figures import FigureService
 from app.services.health import HealthService
+from app.services.rate_limits import RateLimits
 from app.services.sessions import SessionService
 from app.services.streaming_service import StreamingService
 from app.services.threads import ThreadService
@@ -56,6 +57,7 @@ class Services:
 
     settings: Settings
     accounts: AccountService
+    rates: RateLimits
     streaming: StreamingService
     threads: ThreadService
     bookings: BookingService

@@ -15,6 +15,7 @@ from app.core.errors import (
     AttachmentsUnsupported,
     BadInput,
     BadSignature,
+    BodyTooLarge,
     Conflict,
     Draining,
     DuplicateMessage,
@@ -30,6 +31,7 @@ from app.core.errors import (
     TurnTimeout,
     Unauthenticated,
 )
+from app.models.rate import Verdict
 
 log = structlog.stdlib.get_logger("voztaxi.http")
 
@@ -41,8 +43,8 @@ _STATUS: tuple[tuple[type[AppError], int], ...] = (
     (TurnInProgress, 409),
     (Conflict, 409),
     (DuplicateMessage, 409),
-    (RateLimited, 429),
     (TextTooLong, 413),
+    (BodyTooLarge, 413),
     (AttachmentsUnsupported, 415),
     (BadInput, 422),
     (Draining, 503),
@@ -56,7 +58,7 @@ _STATUS: tuple[tuple[type[AppError], int], ...] = (
 )
 RETRY_AFTER = {"Retry-After": "5"}
 """Seconds after which a refused client may ask again."""
-_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 429: RETRY_AFTER, 503: RETRY_AFTER}
+_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: RETRY_AFTER}
 
 
 class Problem(BaseModel):
@@ -84,8 +86,29 @@ def problem(status: int, code: str, detail: str, headers: dict[str, str] | None 
     return JSONResponse(body.model_dump(), status, headers, media_type="application/problem+json")
 
 
+def figures(verdict: Verdict) -> dict[str, str]:
+    """Return the fields of draft-ietf-httpapi-ratelimit-headers-06, the last with a field for each figure."""
+    return {
+        "RateLimit-Limit": str(verdict.rate.amount),
+        "RateLimit-Remaining": str(verdict.remaining),
+        "RateLimit-Reset": str(verdict.reset_seconds),
+        "RateLimit-Policy": f"{verdict.rate.amount};w={verdict.rate.seconds}",
+    }
+
+
+def refused(error: RateLimited) -> JSONResponse:
+    """Return the answer to what came too often, with when to come again where that is known."""
+    verdict = error.verdict
+    headers = RETRY_AFTER if verdict is None else figures(verdict) | {"Retry-After": str(verdict.reset_seconds)}
+    return problem(429, error.error_code, error.message, headers)
+
+
 def add_error_handlers(app: FastAPI) -> None:
     """Answer every error of ``app`` with a problem."""
+
+    @app.exception_handler(RateLimited)
+    async def on_refused(_request: Request, error: RateLimited) -> JSONResponse:
+        return refused(error)
 
     @app.exception_handler(AppError)
     async def on_app_error(_request: Request, error: AppError) -> JSONResponse:

@@ -48,6 +48,7 @@ def serve(
         ws="websockets-sansio",
         ws_max_size=settings.max_frame_bytes,
         ws_per_message_deflate=False,
+        forwarded_allow_ips=settings.forwarded_allow_ips,
         # A peer that is gone is found within both together.
         ws_ping_interval=15,
         ws_ping_timeout=15,

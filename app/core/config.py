@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from app.core.rates import read_networks, read_proxies, read_rate
 from app.core.signatures import read_signer
 
 MEMORY_URL = "memory://"
@@ -82,6 +83,8 @@ class Settings(BaseSettings):
     """Longest text of a message, in characters."""
     max_frame_bytes: int = Field(default=1_048_576, gt=0)
     """Largest WebSocket frame, in bytes; a larger one closes the socket with 1009."""
+    max_body_bytes: int = Field(default=1_048_576, gt=0)
+    """Largest body of an HTTP request, in bytes; a larger one is refused with 413."""
     max_queued_turns: int = Field(default=8, gt=0)
     """Inputs that may wait on one thread."""
     max_connections: int = Field(default=5000, gt=0)
@@ -90,6 +93,17 @@ class Settings(BaseSettings):
     """Turns that may run at once in this process; one more is refused with 503, a WebSocket closed with 1013."""
     max_threads_per_connection: int = Field(default=32, gt=0)
     """Threads that one WebSocket may listen to at once."""
+
+    rate_limit_requests: str = "600/minute"
+    """Requests of one address, and of one account; ``0`` is no limit."""
+    rate_limit_turns: str = "60/minute"
+    """Turns of one account, or of one address where nobody is logged in; ``0`` is no limit."""
+    rate_limit_logins: str = "10/minute"
+    """Attempts to log in from one address, and under one name; ``0`` is no limit."""
+    rate_limit_exempt: Annotated[tuple[str, ...], NoDecode] = ("local",)
+    """Networks that are not limited, separated by commas: ``local`` (this machine), addresses, CIDR; or ``none``."""
+    forwarded_allow_ips: str = "127.0.0.1,::1"
+    """Proxies whose ``X-Forwarded-For`` is believed, separated by commas: addresses, networks; ``*`` is anybody."""
 
     turn_timeout_seconds: float = Field(default=120, gt=0)
     """Longest a turn may take, pauses not counted."""
@@ -156,7 +170,7 @@ class Settings(BaseSettings):
     def _read_lists(cls, values: dict[str, object]) -> dict[str, object]:
         """Split comma lists, and take an empty value for one that is not set."""
         read = {key: value for key, value in values.items() if value != ""}
-        for name in ("coverage", "allowed_origins", "allow_insecure"):
+        for name in ("coverage", "allowed_origins", "allow_insecure", "rate_limit_exempt"):
             value = read.get(name)
             if isinstance(value, str):
                 read[name] = tuple(part.strip() for part in value.split(",") if part.strip())
@@ -177,6 +191,7 @@ class Settings(BaseSettings):
         if self.dispatch_secret is not None:
             read_signer(self.dispatch_secret)
         self._check_auth()
+        self._check_rates()
         try:
             url = make_url(self.database_url)
         except ArgumentError as error:
@@ -199,6 +214,21 @@ class Settings(BaseSettings):
             raise ValueError("JWT_ALGORITHM and JWT_PRIVATE_KEY_FILE go together; HS256 has a secret instead")
         if self.jwt_jwks_url is not None:
             _check_address("JWT_JWKS_URL", self.jwt_jwks_url)
+
+    def _check_rates(self) -> None:
+        for name in ("rate_limit_requests", "rate_limit_turns", "rate_limit_logins"):
+            try:
+                read_rate(getattr(self, name))
+            except ValueError as error:
+                raise ValueError(f"{name.upper()} {error}") from error
+        try:
+            read_networks(self.rate_limit_exempt)
+        except ValueError as error:
+            raise ValueError(f"RATE_LIMIT_EXEMPT: {error}") from error
+        try:
+            read_proxies(self.forwarded_allow_ips)
+        except ValueError as error:
+            raise ValueError(f"FORWARDED_ALLOW_IPS: {error}") from error
 
     @property
     def exposure(self) -> str | None:

@@ -3,6 +3,7 @@
     AppError
       +-- BadInput            the client's fault: a code, the connection stays open
       |     +-- TextTooLong
+      |     +-- BodyTooLarge
       |     +-- ForbiddenThread
       |     +-- TurnInProgress
       |     +-- RateLimited
@@ -35,6 +36,8 @@
 
 from typing import ClassVar
 
+from app.models.rate import Verdict
+
 
 class AppError(Exception):
     """An error with a code that clients may rely on."""
@@ -64,6 +67,13 @@ class TextTooLong(BadInput):
     default = "El texto es demasiado largo."
 
 
+class BodyTooLarge(BadInput):
+    """The body of a request has more bytes than are read."""
+
+    code = "body_too_large"
+    default = "El cuerpo de la petición es demasiado grande."
+
+
 class ForbiddenThread(BadInput):
     """The thread belongs to somebody else."""
 
@@ -80,11 +90,18 @@ class TurnInProgress(BadInput):
 
 
 class RateLimited(BadInput):
-    """Too much at once."""
+    """Too much at once, or too often."""
 
     code = "rate_limited"
     retryable = True
     default = "Demasiados mensajes. Espera un momento."
+
+    def __init__(self, message: str | None = None, *, verdict: Verdict | None = None) -> None:
+        """Say when there is room again, where it is known."""
+        if message is None and verdict is not None:
+            message = f"Demasiadas peticiones. Intenta de nuevo en {verdict.reset_seconds} s."
+        super().__init__(message)
+        self.verdict = verdict
 
 
 class DuplicateMessage(BadInput):

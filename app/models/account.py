@@ -50,6 +50,8 @@ class Caller:
 
     account_id: str | None = None
     user_id: str | None = None
+    address: str | None = None
+    """Where the call comes from; None where it came by no network."""
 
     def saying(self, user_id: str | None) -> "Caller":
         """Return this caller with the name it gives itself, where it gives one."""

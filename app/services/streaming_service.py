@@ -121,12 +121,24 @@ class ServiceLimits:
 
 
 class StreamingService:
-    """Runs turns, one at a time per thread, whatever the transport and whichever process."""
+    """Runs turns, one at a time per thread, whatever the transport and whichever process.
+
+    Args:
+        runner: Runs one.
+        admit: Raises ``RateLimited`` where a caller may have no further turn now.
+        event_log: Where what comes of it is read.
+        lanes: Who runs the turns of a thread.
+        threads: Whose a thread is.
+        now_ms: The clock.
+        new_id: Makes ids.
+        limits: What one thread may ask.
+    """
 
     def __init__(
         self,
         *,
         runner: TurnRunner,
+        admit: Callable[[Caller], Awaitable[object]],
         event_log: EventLog,
         lanes: Lanes,
         threads: ThreadService,
@@ -135,6 +147,7 @@ class StreamingService:
         limits: ServiceLimits,
     ) -> None:
         self._runner = runner
+        self._admit = admit
         self._log = event_log
         self._shared_lanes = lanes
         self._threads = threads
@@ -221,10 +234,11 @@ class StreamingService:
         self.check(text)
         is_early = await self._threads.authorise(thread_id, caller) is None
         turn_id = self._new_id() if message_id is None else stable_id(thread_id, message_id)
-        if message_id is not None and await self._runner.has_begun(turn_id):
+        if message_id is not None and (self._has(thread_id, turn_id) or await self._runner.has_begun(turn_id)):
             raise DuplicateMessage(turn_id)
         if strategy == "reject" and thread_id not in self._lanes and not await self._shared_lanes.free([thread_id]):
             raise TurnInProgress
+        await self._admit(caller)
         # From here on nothing waits: inputs keep the order in which they came.
         lane = self._lanes.setdefault(thread_id, _Lane())
         if lane.has(turn_id):
@@ -357,6 +371,10 @@ class StreamingService:
         """Wait until ``lane``, or every one, has nothing to run."""
         while any(each.at_work for each in ([lane] if lane is not None else self._lanes.values())):
             await self._idle_bell.wait()
+
+    def _has(self, thread_id: str, turn_id: str) -> bool:
+        lane = self._lanes.get(thread_id)
+        return lane is not None and lane.has(turn_id)
 
     async def _steer(self, thread_id: str, caller: Caller, command: Command) -> bool:
         await self._threads.authorise(thread_id, caller)

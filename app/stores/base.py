@@ -1,4 +1,4 @@
-"""What a store must do. Implementations: ``memory.py``, ``sql/``, ``redis/``.
+"""What a store must do. Implementations: ``memory.py``, ``rates.py``, ``sql/``, ``redis/``.
 
 Every method may raise ``StoreError``; a caller that cannot wait for ever sets its own deadline.
 """
@@ -12,6 +12,7 @@ from app.models.booking import Booking
 from app.models.conversation import Conversation, Message, TurnRecord
 from app.models.delivery import Delivery, DeliveryKind, DeliveryState, Revision
 from app.models.events import Position, Record, ThreadEvent, TurnStatus
+from app.models.rate import Rate, Verdict
 
 Change = Callable[[Booking], Revision | None]
 """Makes what becomes of a booking, or None to leave it. Pure."""
@@ -228,6 +229,19 @@ class AccountStore(Protocol):
 
     async def secret(self, name: str, proposed: str) -> str:
         """Return the secret of that name, the same for every process; the first one proposed is kept."""
+        ...
+
+
+class RateCounter(Protocol):
+    """How often things were done, in sliding windows."""
+
+    async def hit(self, rate: Rate, key: str) -> Verdict:
+        """Count a hit under a key, if the rate has room for it. One that is refused is not counted.
+
+        Args:
+            rate: How much is let in. A key is counted for each rate by itself.
+            key: What is counted together; forgotten two windows after its last hit.
+        """
         ...
 
 

@@ -217,11 +217,11 @@ async def test_a_post_whose_process_is_killed_is_not_sent_to_the_other(front: Fr
 
 async def test_what_is_too_large_is_refused_in_the_same_words_by_nginx_and_the_server(front: Front) -> None:
     async with httpx.AsyncClient(base_url=front.url) as client:
-        for text in ("x" * 4001, "x" * (2 * MIB)):
+        for text, code in (("x" * 4001, "text_too_long"), ("x" * (2 * MIB), "body_too_large")):
             answer = await client.post("/api/v1/chat", json={"text": text})
             assert answer.status_code == 413
             assert answer.headers["content-type"] == "application/problem+json"
-            assert answer.json()["code"] == "text_too_long"
+            assert answer.json()["code"] == code
     async with rider(front.ws) as here:
         await here.send(type="user_input", text="x" * (2 * FRAME_BYTES))
         with pytest.raises(ConnectionClosed) as closed:

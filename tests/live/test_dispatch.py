@@ -258,7 +258,7 @@ def test_an_event_that_proves_nothing_is_refused(pair: Both) -> None:
         (401, "bad_signature", signer.headers("event", now - 400, body), body),
         (404, "not_found", good, body),
         (422, "invalid_message", signer.headers("event", now, b"[]"), b"[]"),
-        (413, "text_too_long", {}, b"x" * 70_000),
+        (413, "body_too_large", {}, b"x" * 70_000),
     ]
     for status, code, headers, content in cases:
         answer = httpx.post(url, headers=headers, content=content)

@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from app.api.callers import AccountDep
 from app.api.deps import ServicesDep
 from app.api.errors import PROBLEMS
-from app.services.accounts import LONGEST_PASSWORD, Login
+from app.api.rate_limit import take_login
+from app.services.accounts import LONGEST_PASSWORD, Login, name_key
 
 router = APIRouter(prefix="/auth", tags=["auth"], responses=PROBLEMS)
 
@@ -55,8 +56,9 @@ class Me(BaseModel):
 
 
 @router.post("/login")
-async def log_in(credentials: Credentials, services: ServicesDep, response: Response) -> Tokens:
+async def log_in(credentials: Credentials, request: Request, services: ServicesDep, response: Response) -> Tokens:
     """Trade a name and a password for tokens."""
+    await take_login(request, services, name_key(credentials.username))
     login = await services.accounts.log_in(credentials.username, credentials.password.get_secret_value())
     return _tokens(login, response)
 

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from app.api.deps import ServicesDep
 from app.api.errors import PROBLEMS
 from app.core import metrics
-from app.core.errors import BadInput, BadSignature, NotFound, TextTooLong
+from app.core.errors import BadInput, BadSignature, BodyTooLarge, NotFound
 from app.core.signatures import BadSignatureError
 from app.models.booking import BookingStatus
 
@@ -89,11 +89,11 @@ async def _read(request: Request) -> bytes:
     """Return the body; one that is too large is not read to its end.
 
     Raises:
-        TextTooLong: It is.
+        BodyTooLarge: It is.
     """
     body = bytearray()
     async for piece in request.stream():
         body += piece
         if len(body) > _LARGEST_BODY:
-            raise TextTooLong(f"El cuerpo pasa de {_LARGEST_BODY} bytes.")
+            raise BodyTooLarge(f"El cuerpo pasa de {_LARGEST_BODY} bytes.")
     return bytes(body)

@@ -9,7 +9,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
-from app.api.callers import SUBPROTOCOL, given_token, offered_token
+from app.api.callers import SUBPROTOCOL, caller_at, given_token, offered_token
 from app.api.close_codes import (
     FRAME_TOO_LARGE,
     INTERNAL,
@@ -23,6 +23,7 @@ from app.api.deps import Services, ServicesDep
 from app.api.dialects.native import NativeDialect
 from app.api.errors import RETRY_AFTER, problem
 from app.api.origins import is_allowed_origin
+from app.api.rate_limit import address_of
 from app.core import metrics
 from app.core.errors import (
     AppError,
@@ -36,7 +37,7 @@ from app.core.errors import (
     TokenExpired,
     Unauthenticated,
 )
-from app.models.account import ANYONE, Caller, Claims
+from app.models.account import Caller, Claims
 from app.models.events import BaseEvent, Level, Pong, SystemMessage
 from app.models.inputs import (
     AudioStart,
@@ -124,7 +125,7 @@ class Connection:
         self._settings = services.settings
         self._streaming = services.streaming
         self._dialect = NativeDialect()
-        self._caller = ANYONE
+        self._caller = caller_at(websocket)
         self._login: Claims | None = None
         self._logged_in = anyio.Event()
         self._thread_id: str | None = None
@@ -228,6 +229,7 @@ class Connection:
             case Resume(thread_id=thread_id):
                 await self._steer(self._streaming.resume, thread_id)
             case Replay():
+                await self._services.rates.request(address_of(self._websocket))
                 await self._listen(said.thread_id, tasks, replay=said)
                 self._thread_id = said.thread_id
             case Ping():

@@ -93,6 +93,11 @@ class RedisClient:
         """Close every connection."""
         await self._close()
 
+    @property
+    def pool(self) -> BlockingConnectionPool:
+        """The connections, for a library that speaks to the server by itself."""
+        return self._pool
+
     def make_connection(self) -> AbstractConnection:
         """Return a connection beside the pool, not yet open. It is the caller's to close."""
         connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
