@@ -78,7 +78,7 @@ def create_app(settings: Settings | None = None, *, open_services: Opener = open
         ],
         allow_origin_regex=LOOPBACK if local else None,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
         expose_headers=["Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"],
     )
     app.add_middleware(RequestLog)

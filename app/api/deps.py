@@ -12,6 +12,7 @@ from fastapi.requests import HTTPConnection
 from app.core import metrics
 from app.core.clock import NowMs
 from app.core.config import Settings
+from app.core.errors import Overloaded
 from app.core.signatures import Signer
 from app.services.accounts import AccountService
 from app.services.bookings import BookingService
@@ -26,9 +27,12 @@ from app.services.threads import ThreadService
 
 @dataclass(slots=True)
 class Connections:
-    """The WebSockets of this process."""
+    """The WebSockets and the streams of this process."""
 
     active: int = 0
+    """WebSockets."""
+    streams: int = 0
+    """Server-Sent Events."""
     restart: anyio.Event = field(default_factory=anyio.Event)
     """Set when they are to close because the server stops."""
     _left: anyio.Event = field(default_factory=anyio.Event)
@@ -43,6 +47,22 @@ class Connections:
         finally:
             self.active -= 1
             self._left.set()
+
+    @contextmanager
+    def stream(self, at_most: int) -> Iterator[None]:
+        """Count a stream while it lasts.
+
+        Raises:
+            Overloaded: There are ``at_most`` already.
+        """
+        if self.streams >= at_most:
+            raise Overloaded
+        self.streams += 1
+        try:
+            with metrics.CONNECTIONS.labels("sse").track_inprogress():
+                yield
+        finally:
+            self.streams -= 1
 
     async def until_none(self) -> None:
         """Wait until the last one has left."""
@@ -71,8 +91,8 @@ class Services:
     connections: Connections = field(default_factory=Connections)
 
 
-def get_services(connection: HTTPConnection) -> Services:
-    """Return the services that the lifespan opened."""
+async def get_services(connection: HTTPConnection) -> Services:
+    """Return the services that the lifespan opened. Async, or FastAPI would ask a thread for them."""
     services: Services = connection.app.state.services
     return services
 

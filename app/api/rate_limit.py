@@ -58,7 +58,8 @@ class RateLimit:
             return
         connection = HTTPConnection(scope)
         try:
-            _note(scope, await get_services(connection).rates.request(address_of(connection)))
+            services = await get_services(connection)
+            _note(scope, await services.rates.request(address_of(connection)))
         except RateLimited as error:
             if scope["type"] == "websocket":
                 await WebSocket(scope, receive, send).send_denial_response(refused(error))

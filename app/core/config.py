@@ -89,6 +89,8 @@ class Settings(BaseSettings):
     """Inputs that may wait on one thread."""
     max_connections: int = Field(default=5000, gt=0)
     """WebSockets of this process; one more is refused with 503."""
+    max_streams: int = Field(default=1000, gt=0)
+    """Streams of Server-Sent Events of this process; one more is refused with 503."""
     max_active_turns: int = Field(default=500, gt=0)
     """Turns that may run at once in this process; one more is refused with 503, a WebSocket closed with 1013."""
     max_threads_per_connection: int = Field(default=32, gt=0)
@@ -114,7 +116,9 @@ class Settings(BaseSettings):
     store_timeout_seconds: float = Field(default=5, gt=0)
     """Longest wait for a store before it counts as failed."""
     send_timeout_seconds: float = Field(default=20, gt=0)
-    """A client that takes no frame for this long is closed with 4408; it may come back and replay."""
+    """A client that takes no frame for this long is closed with 4408, a stream cut off; it may come back and resume."""
+    stream_timeout_seconds: float = Field(default=300, gt=0)
+    """Longest that a stream of POST /stream/chat is open; its turn goes on, and it may be resumed."""
     lease_seconds: float = Field(default=5, ge=1)
     """After how long without a sign of life a process counts as dead and others close its turns."""
     shutdown_grace_seconds: float = Field(default=10, ge=0)
@@ -150,6 +154,9 @@ class Settings(BaseSettings):
 
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ("local",)
     """Web origins that may connect, separated by commas: ``local`` (this host, loopback, files), ``*``, addresses."""
+
+    stream_compression: bool = False
+    """Compress streams of Server-Sent Events for clients that ask for zstd or gzip."""
 
     otel_exporter_otlp_endpoint: str | None = None
     """Base address of an OpenTelemetry collector (OTLP over HTTP) that is sent traces; empty makes none."""

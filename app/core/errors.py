@@ -20,6 +20,7 @@
       +-- StoreError          persistence failed or hung
       |     +-- LaneLost           another process has the turns of the thread
       +-- TurnTimeout         a turn took longer than it may
+      +-- StreamTimeout       a stream was open for longer than it may
       +-- Unauthenticated     nobody is logged in
       |     +-- InvalidToken
       |     +-- TokenExpired
@@ -201,6 +202,14 @@ class TurnTimeout(AppError):
     code = "turn_timeout"
     retryable = True
     default = "La respuesta tardó demasiado."
+
+
+class StreamTimeout(AppError):
+    """A stream was open for ``STREAM_TIMEOUT_SECONDS``; its turn goes on."""
+
+    code = "stream_timeout"
+    retryable = True
+    default = "La respuesta tardó más de lo que dura una conexión."
 
 
 class Draining(AppError):

@@ -191,6 +191,18 @@ class StreamingService:
         """Return an id for a new thread."""
         return self._new_id()
 
+    def turn_of(self, thread_id: str, message_id: str) -> str:
+        """Return the id of the turn that a named message has, whether it was taken or not."""
+        return stable_id(thread_id, message_id)
+
+    async def has_ended(self, turn_id: str) -> bool:
+        """Return whether a turn was begun and does not run any more.
+
+        Raises:
+            StoreError: It cannot be known now.
+        """
+        return await self._runner.has_ended(turn_id)
+
     async def submit(
         self,
         text: str,
@@ -233,7 +245,7 @@ class StreamingService:
             raise Draining
         self.check(text)
         is_early = await self._threads.authorise(thread_id, caller) is None
-        turn_id = self._new_id() if message_id is None else stable_id(thread_id, message_id)
+        turn_id = self._new_id() if message_id is None else self.turn_of(thread_id, message_id)
         if message_id is not None and (self._has(thread_id, turn_id) or await self._runner.has_begun(turn_id)):
             raise DuplicateMessage(turn_id)
         if strategy == "reject" and thread_id not in self._lanes and not await self._shared_lanes.free([thread_id]):

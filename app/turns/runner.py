@@ -190,6 +190,12 @@ class TurnRunner:
         with store_deadline(self._limits.store):
             return await self._conversations.turn(turn_id) is not None
 
+    async def has_ended(self, turn_id: str) -> bool:
+        """Return whether a turn was begun and saved as ended. Raises as ``has_begun`` does."""
+        with store_deadline(self._limits.store):
+            known = await self._conversations.turn(turn_id)
+        return known is not None and known.status != "running"
+
     async def unfinished(self) -> Sequence[str]:
         """Return the threads with turns that were not closed: they run, or their process died."""
         with store_deadline(self._limits.store):

@@ -48,10 +48,9 @@ def take(server: Server, folder: Path) -> list[str]:
 
 def test_the_tour_of_the_readme_shows_what_it_says(tmp_path: Path) -> None:
     folder = tmp_path / "tour"
-    folder.mkdir()
-    with running_server(tmp_path / "server") as server:
+    with running_server(folder) as server:
         printed = take(server, folder)
-    _, sentence, telephone, talk, thread, events, booking, cancel, health, documents, addresses = printed
+    _, sentence, telephone, talk, thread, events, booking, cancel, stream, rest, health, documents, addresses = printed
 
     assert '"agent": "OPERADOR"' in sentence
     assert '"name": "TransferToNavegante"' in sentence
@@ -79,6 +78,12 @@ def test_the_tour_of_the_readme_shows_what_it_says(tmp_path: Path) -> None:
     assert '"status": "cancelled"' in cancel
     assert re.findall(r"^id: (\d+)$", cancel, re.MULTILINE) == [str(seqs[-1] + 1)]
     assert '"type":"booking_update"' in cancel
+
+    streamed, resumed = (re.findall(r"^id: (\S+)$", each, re.MULTILINE) for each in (stream, rest))
+    assert "event: start" in stream
+    assert '"status":"completed","message_count":1' in stream
+    assert len(streamed) > 4
+    assert resumed == streamed[3:]
 
     assert '"status":"healthy","stores":{"database":"ok"}' in health
     assert '"service":"websocket_streaming"' in health

@@ -19,7 +19,7 @@ from app.stores.base import LogReader
 router = APIRouter(tags=["chat"])
 
 
-Text = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": 4000, "pattern": r"\S"})]
+Text = Annotated[str, Field(min_length=1, json_schema_extra={"maxLength": 4000, "pattern": r"\S"})]
 """What a rider says; the service holds it to ``MAX_TEXT_CHARS`` and refuses it empty."""
 
 

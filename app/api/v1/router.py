@@ -2,8 +2,34 @@
 
 from fastapi import APIRouter
 
-from app.api.v1 import asyncapi, auth, bookings, chat, console, dispatch, health, metrics, realtime, threads, websocket
+from app.api.v1 import (
+    asyncapi,
+    auth,
+    bookings,
+    chat,
+    console,
+    dispatch,
+    health,
+    metrics,
+    realtime,
+    stream,
+    threads,
+    websocket,
+)
 
 router = APIRouter()
-for module in (console, health, metrics, auth, chat, realtime, threads, bookings, dispatch, websocket, asyncapi):
+for module in (
+    console,
+    health,
+    metrics,
+    auth,
+    chat,
+    stream,
+    realtime,
+    threads,
+    bookings,
+    dispatch,
+    websocket,
+    asyncapi,
+):
     router.include_router(module.router)

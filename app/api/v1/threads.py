@@ -1,11 +1,10 @@
 """Threads over HTTP: what was said, what goes on, forgetting it."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated, Any
 
-import anyio
 from fastapi import APIRouter, Header, Path, Query
-from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from pydantic import AfterValidator, BaseModel
 
@@ -13,27 +12,23 @@ from app.api.callers import CallerDep
 from app.api.deps import Services, ServicesDep
 from app.api.dialects.native import NativeDialect
 from app.api.errors import PROBLEMS
+from app.api.sse import RETRY_MS, EventStream, Tap
 from app.core import metrics
 from app.core.errors import ForbiddenThread, LogTruncated, NotFound
 from app.models.account import Caller
 from app.models.conversation import Message
-from app.models.events import NOWHERE, Record
+from app.models.events import NOWHERE
 from app.models.inputs import ThreadId
-from app.stores.base import LogReader
 
 router = APIRouter(prefix="/api/v1/threads", tags=["threads"], responses=PROBLEMS)
 
 ThreadPath = Annotated[ThreadId, Path()]
-STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-"""Keep proxies from holding a stream back."""
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The events; `id` is their `seq`.",
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
     }
 }
-_RETRY_MS = 1000
-_PING_SECONDS = 15.0
 
 
 class Thread(BaseModel):
@@ -63,7 +58,7 @@ def _seq(value: str | None) -> str | None:
     return value
 
 
-@router.get("/{thread_id:path}/events", response_class=StreamingResponse, responses=_STREAM)
+@router.get("/{thread_id:path}/events", response_class=EventStream, responses=_STREAM)
 async def events(
     thread_id: ThreadPath,
     services: ServicesDep,
@@ -71,7 +66,8 @@ async def events(
     after: Annotated[int | None, Query(ge=0, le=NOWHERE)] = None,
     epoch: Annotated[str | None, Query(max_length=128)] = None,
     last_event_id: Annotated[str | None, Header(max_length=19), AfterValidator(_seq)] = None,
-) -> StreamingResponse:
+    accept_encoding: Annotated[str, Header(include_in_schema=False)] = "",
+) -> EventStream:
     """Stream the thread's events after ``Last-Event-ID`` (else after ``after``), then live.
 
     Where the log no longer reaches back that far, the first event is a ``replay_start`` with
@@ -80,39 +76,39 @@ async def events(
     """
     after_seq = int(last_event_id) if last_event_id is not None else after or 0
     await services.threads.authorise(thread_id, caller)
-    stream = _stream(services, caller, thread_id, after_seq, epoch)
-    return StreamingResponse(stream, media_type="text/event-stream", headers=STREAM_HEADERS)
+
+    def open_stream(tap: Tap) -> aclosing[AsyncGenerator[bytes]]:
+        return aclosing(_stream(services, tap, caller, thread_id, after_seq, epoch))
+
+    return EventStream(services, open_stream, accept_encoding=accept_encoding)
 
 
 async def _stream(
-    services: Services, caller: Caller, thread_id: str, after_seq: int, epoch: str | None
-) -> AsyncIterator[bytes]:
+    services: Services, tap: Tap, caller: Caller, thread_id: str, after_seq: int, epoch: str | None
+) -> AsyncGenerator[bytes]:
     dialect = NativeDialect()
-    with metrics.CONNECTIONS.labels("sse").track_inprogress():
-        while True:
-            async with services.streaming.subscribe(
-                thread_id, after_seq=after_seq, epoch=epoch, caller=caller
-            ) as reader:
-                if after_seq > 0:
-                    metrics.REPLAYS.labels(str(reader.recovered).lower()).inc()
-                yield format_sse_event(retry=_RETRY_MS)
-                if not reader.recovered:
-                    start = await services.threads.replay_start(thread_id, reader)
-                    after_seq = reader.position.seq
-                    yield format_sse_event(data_str=dialect.encode(start), id=str(reader.position.seq))
-                try:
-                    while (records := await _read(reader, services.connections.restart)) is not None:
-                        for record in records:
-                            yield format_sse_event(data_str=dialect.encode_record(record), id=str(record.seq))
-                            after_seq = record.seq
-                        if not records:
-                            yield KEEPALIVE_COMMENT
-                    return
-                except LogTruncated:
-                    # The log begins anew, or has left the client behind: it says what it still has.
-                    epoch = reader.position.epoch
-                except ForbiddenThread:
-                    return  # somebody else opened it first
+    while True:
+        async with services.streaming.subscribe(thread_id, after_seq=after_seq, epoch=epoch, caller=caller) as reader:
+            if after_seq > 0:
+                metrics.REPLAYS.labels(str(reader.recovered).lower()).inc()
+            yield format_sse_event(retry=RETRY_MS)
+            if not reader.recovered:
+                start = await services.threads.replay_start(thread_id, reader)
+                after_seq = reader.position.seq
+                yield format_sse_event(data_str=dialect.encode(start), id=str(reader.position.seq))
+            try:
+                while (records := await tap.read(reader)) is not None:
+                    for record in records:
+                        yield format_sse_event(data_str=dialect.encode_record(record), id=str(record.seq))
+                        after_seq = record.seq
+                    if not records:
+                        yield KEEPALIVE_COMMENT
+                return
+            except LogTruncated:
+                # The log begins anew, or has left the client behind: it says what it still has.
+                epoch = reader.position.epoch
+            except ForbiddenThread:
+                return  # somebody else opened it first
 
 
 @router.get("/{thread_id:path}", response_model=Thread, response_model_exclude_none=False)
@@ -141,27 +137,3 @@ async def forget(thread_id: ThreadPath, services: ServicesDep, caller: CallerDep
     if not await services.streaming.forget(thread_id, caller=caller):
         raise NotFound("No existe esa conversación.")
     return Forgotten(thread_id=thread_id)
-
-
-async def _read(reader: LogReader, restart: anyio.Event) -> Sequence[Record] | None:
-    """Return the next records; none of them after a quiet while, None when the server stops."""
-    records: Sequence[Record] | None = ()
-
-    async def stop() -> None:
-        nonlocal records
-        await restart.wait()
-        records = None
-        tasks.cancel_scope.cancel()
-
-    try:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(stop)
-            with anyio.move_on_after(_PING_SECONDS):
-                records = await reader.read()
-            tasks.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        for kind in (LogTruncated, ForbiddenThread):
-            if any(isinstance(reason, kind) for reason in group.exceptions):
-                raise kind from group
-        raise
-    return records

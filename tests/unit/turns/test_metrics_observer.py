@@ -111,7 +111,7 @@ def test_a_completed_turn_is_counted_once_with_its_times() -> None:
     )
 
     assert change.turns == {("completed", ""): 1}
-    assert change.seconds == {"first_event": 0.25, "first_token": 0.5, "first_audio": 0.75, "end": 2.0}
+    assert change.seconds == pytest.approx({"first_event": 0.25, "first_token": 0.5, "first_audio": 0.75, "end": 2.0})
 
 
 def test_words_are_counted_by_who_says_them() -> None:
@@ -132,7 +132,7 @@ def test_a_failed_turn_is_counted_by_its_code() -> None:
     change = Change(*heard(), at(500, AgentError, error="…", code="model_error"), ends(500, "failed"))
 
     assert change.turns == {("failed", "model_error"): 1}
-    assert change.seconds["end"] == 0.5
+    assert change.seconds["end"] == pytest.approx(0.5)
 
 
 def test_a_code_that_is_not_known_is_another() -> None:
