@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from app.core.clock import NewId, NowMs
-from app.core.errors import BadInput, HasBooking, NotFound
+from app.core.errors import AppError, BadInput, HasBooking, NotFound
 from app.models.account import Caller
 from app.models.conversation import Conversation, Line, Message, Replaced, lines_of
 from app.models.events import TurnStatus
@@ -64,48 +64,62 @@ class SessionService:
         self._now_ms = now_ms
         self._new_id = new_id
 
-    async def create(self, owner: str, title: str | None = None) -> Conversation:
+    async def create(self, caller: Caller, title: str | None = None) -> Conversation:
         """Open a session."""
         now = self._now_ms()
-        session = Conversation(thread_id=self._new_id(), owner=owner, title=title, created_at=now, updated_at=now)
+        session = Conversation(
+            thread_id=self._new_id(), owner=caller.account_id, title=title, created_at=now, updated_at=now
+        )
         await self._conversations.open(session)
         return session
 
-    async def list(self, owner: str, *, limit: int, before: tuple[int, str] | None = None) -> Sequence[Conversation]:
+    async def list(
+        self, caller: Caller, *, limit: int, before: tuple[int, str] | None = None
+    ) -> Sequence[Conversation]:
         """Return somebody's sessions, newest first; ``before`` is the place of the last one that was seen."""
-        return await self._conversations.of_owner(owner, limit=limit, before=before)
+        return await self._conversations.of_owner(caller.account_id or "", limit=limit, before=before)
 
-    async def get(self, owner: str, session_id: str) -> Conversation:
+    async def get(self, caller: Caller, session_id: str) -> Conversation:
         """Return a session.
 
         Raises:
             NotFound: There is none, or it is somebody else's.
         """
         session = await self._conversations.get(session_id)
-        if session is None or session.owner != owner:
+        if session is None or session.owner is None or session.owner != caller.account_id:
             raise NotFound("No existe esa conversación.")
         return session
 
-    async def rename(self, owner: str, session_id: str, title: str) -> Conversation:
+    async def rename(self, caller: Caller, session_id: str, title: str) -> Conversation:
         """Give a session another title. Raises as ``get`` does."""
-        await self.get(owner, session_id)
+        await self.get(caller, session_id)
         renamed = await self._conversations.rename(session_id, title, at=self._now_ms())
         if renamed is None:
             raise NotFound("No existe esa conversación.")
         return renamed
 
-    async def delete(self, owner: str, session_id: str) -> None:
+    async def delete(self, caller: Caller, session_id: str) -> None:
         """End what runs in a session and forget it; its link ends with it. Raises as ``get`` does."""
-        await self.get(owner, session_id)
-        await self._streaming.forget(session_id, caller=Caller(account_id=owner))
+        await self.get(caller, session_id)
+        await self._streaming.forget(session_id, caller=caller)
 
-    async def lines(self, owner: str, session_id: str) -> Sequence[Line]:
+    async def lines(self, caller: Caller, session_id: str) -> Sequence[Line]:
         """Return what was said. Raises as ``get`` does."""
-        await self.get(owner, session_id)
+        await self.get(caller, session_id)
         return lines_of(await self._conversations.messages(session_id))
 
+    async def begin(self, caller: Caller, content: str, title: str | None = None) -> tuple[Conversation, Submitted]:
+        """Open a session and run its first turn. Raises as ``say`` does, and then there is no session."""
+        self._streaming.check(content)
+        session = await self.create(caller, title)
+        try:
+            return session, await self.say(caller, session.thread_id, content)
+        except AppError:
+            await self.delete(caller, session.thread_id)
+            raise
+
     async def say(
-        self, owner: str, session_id: str, content: str, strategy: MultitaskStrategy = "interrupt"
+        self, caller: Caller, session_id: str, content: str, strategy: MultitaskStrategy = "interrupt"
     ) -> Submitted:
         """Run a turn.
 
@@ -113,17 +127,19 @@ class SessionService:
             NotFound: There is no such session, or it is somebody else's.
             AppError: As ``StreamingService.submit`` does.
         """
-        await self.get(owner, session_id)
-        return await self._submit(owner, session_id, content, strategy)
+        await self.get(caller, session_id)
+        return await self._submit(caller, session_id, content, strategy)
 
-    async def run_again(self, owner: str, session_id: str, message_id: str, content: str | None = None) -> Submitted:
+    async def run_again(
+        self, caller: Caller, session_id: str, message_id: str, content: str | None = None
+    ) -> Submitted:
         """Answer a message of the rider's again, in other words where there are any.
 
         What came after the message is no longer part of the conversation, for its readers and for the
         model. The message keeps its id.
 
         Args:
-            owner: Whose session it is.
+            caller: Whose session it is.
             session_id: The session.
             message_id: The rider's message; without ``content`` its answer's will do.
             content: What the rider says instead.
@@ -133,27 +149,27 @@ class SessionService:
             HasBooking: A taxi was sent since: that cannot be unsaid.
             BadInput: The words cannot be taken, or they are not the rider's to change.
         """
-        await self.get(owner, session_id)
+        await self.get(caller, session_id)
         if content is not None:
             self._streaming.check(content)
-        async with self._streaming.hold(session_id, caller=Caller(account_id=owner)):
+        async with self._streaming.hold(session_id, caller=caller):
             messages = await self._conversations.messages(session_id)
             start = _said_by_rider(messages, message_id, may_be_answer=content is None)
             said = messages[start]
             await self._refuse_booked(session_id, messages[:start])
             replaced = Replaced(message_id=said.id, turn_id=said.turn_id)
-            return await self._submit(owner, session_id, content or said.content, "interrupt", replaced)
+            return await self._submit(caller, session_id, content or said.content, "interrupt", replaced)
 
-    async def share(self, owner: str, session_id: str) -> str:
+    async def share(self, caller: Caller, session_id: str) -> str:
         """Return the secret of a new link to a session; an older link ends. Raises as ``get`` does."""
-        await self.get(owner, session_id)
+        await self.get(caller, session_id)
         token = secrets.token_urlsafe(32)
         await self._conversations.share(session_id, _hash(token))
         return token
 
-    async def unshare(self, owner: str, session_id: str) -> None:
+    async def unshare(self, caller: Caller, session_id: str) -> None:
         """End the link to a session. Raises as ``get`` does."""
-        await self.get(owner, session_id)
+        await self.get(caller, session_id)
         await self._conversations.share(session_id, None)
 
     async def shared(self, token: str) -> tuple[Conversation, Sequence[Line]]:
@@ -167,13 +183,13 @@ class SessionService:
             raise NotFound("El enlace ya no existe.")
         return session, lines_of(await self._conversations.messages(session.thread_id))
 
-    async def require_turn(self, owner: str, session_id: str, turn_id: str) -> None:
+    async def require_turn(self, caller: Caller, session_id: str, turn_id: str) -> None:
         """Refuse what is no turn of somebody's session.
 
         Raises:
             NotFound: There is no such session or turn, or it is somebody else's.
         """
-        await self.get(owner, session_id)
+        await self.get(caller, session_id)
         turn = await self._conversations.turn(turn_id)
         if turn is None or turn.thread_id != session_id:
             raise NotFound("No existe esa respuesta.")
@@ -195,7 +211,7 @@ class SessionService:
 
     async def _submit(
         self,
-        owner: str,
+        caller: Caller,
         session_id: str,
         content: str,
         strategy: MultitaskStrategy,
@@ -205,7 +221,7 @@ class SessionService:
         turn_id = await self._streaming.submit(
             content,
             thread_id=session_id,
-            caller=Caller(account_id=owner),
+            caller=caller,
             strategy=strategy,
             history_lines=HISTORY_LINES,
             replaces=replaces,

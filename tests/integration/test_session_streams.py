@@ -44,10 +44,12 @@ def talker(**faults: Any) -> FaultyModel:
 
 
 @asynccontextmanager
-async def open_session(model: BaseChatModel | None = None) -> AsyncIterator[tuple[Desk, httpx.AsyncClient, str]]:
+async def open_session(
+    model: BaseChatModel | None = None, **settings: Any
+) -> AsyncIterator[tuple[Desk, httpx.AsyncClient, str]]:
     """Open the application in this process, somebody's client and a session."""
-    async with open_desk(model=model) as desk:
-        app = create_app(make_settings())
+    async with open_desk(model=model, **settings) as desk:
+        app = create_app(make_settings(**settings))
         app.state.services = desk.services
         await desk.services.accounts.add("ana", PASSWORD)
         login = await desk.services.accounts.log_in("ana", PASSWORD)
@@ -159,3 +161,16 @@ async def test_a_conversation_that_is_too_long_is_not_exported() -> None:
         answers = [await client.get(f"{SESSIONS}/{session}/export", params={"format": kind}) for kind in ("md", "pdf")]
 
     assert [(each.status_code, each.json()["code"]) for each in answers] == [(413, "export_too_large")] * 2
+
+
+async def test_a_first_message_that_comes_too_often_leaves_no_session() -> None:
+    async with open_session(talker(), rate_limit_turns="1/hour", rate_limit_exempt="none") as (_, client, session):
+        await client.post("/api/chat", json={"content": "Hola", "session_id": session})
+        answers = [
+            await client.post("/api/chat", json={"content": "Hola"}),
+            await client.post(SESSIONS, json={"initial_message": "Hola"}),
+        ]
+        listed = (await client.get(SESSIONS)).json()["sessions"]
+
+    assert [(each.status_code, each.json()["code"]) for each in answers] == [(429, "rate_limited")] * 2
+    assert [each["id"] for each in listed] == [session]

@@ -40,7 +40,7 @@ class Ana:
         self.id = ""
 
     async def opens(self) -> None:
-        self.id = (await self.sessions.create("ana", "Título")).thread_id
+        self.id = (await self.sessions.create(_caller("ana"), "Título")).thread_id
 
     async def ends(self, turn: Submitted) -> TurnEnd:
         async with self.desk.services.streaming.subscribe(
@@ -53,17 +53,17 @@ class Ana:
 
     async def says(self, *texts: str) -> None:
         for text in texts:
-            assert (await self.ends(await self.sessions.say("ana", self.id, text))).status == "completed"
+            assert (await self.ends(await self.sessions.say(_caller("ana"), self.id, text))).status == "completed"
 
     async def runs_again(self, message_id: str, content: str | None = None) -> None:
-        turn = await self.sessions.run_again("ana", self.id, message_id, content)
+        turn = await self.sessions.run_again(_caller("ana"), self.id, message_id, content)
         assert (await self.ends(turn)).status == "completed"
 
     async def lines(self) -> list[str]:
-        return [line.content for line in await self.sessions.lines("ana", self.id)]
+        return [line.content for line in await self.sessions.lines(_caller("ana"), self.id)]
 
     async def message_id(self, number: int) -> str:
-        return (await self.sessions.lines("ana", self.id))[number].id
+        return (await self.sessions.lines(_caller("ana"), self.id))[number].id
 
 
 async def test_the_model_sees_the_last_ten_messages() -> None:
@@ -178,7 +178,7 @@ class TestBookings:
             await ana.says(*BOOKING)
             before = await ana.lines()
             with pytest.raises(Conflict) as refused:
-                await ana.sessions.run_again("ana", ana.id, await ana.message_id(2 * number), content)
+                await ana.sessions.run_again(_caller("ana"), ana.id, await ana.message_id(2 * number), content)
             after = await ana.lines()
             bookings = await desk.stores.bookings.list(ana.id)
 
@@ -204,14 +204,14 @@ class TestBookings:
             ana = Ana(desk)
             await ana.opens()
             await ana.says(*BOOKING[:-1])
-            await ana.sessions.say("ana", ana.id, BOOKING[-1])
+            await ana.sessions.say(_caller("ana"), ana.id, BOOKING[-1])
             await bookings.entered.wait()
             message_id = (await desk.stores.conversations.messages(ana.id))[-1].id
             refused: list[Conflict] = []
 
             async def change() -> None:
                 with pytest.raises(Conflict) as error:
-                    await ana.sessions.run_again("ana", ana.id, message_id, "mejor no")
+                    await ana.sessions.run_again(_caller("ana"), ana.id, message_id, "mejor no")
                 refused.append(error.value)
 
             async with anyio.create_task_group() as tasks:
@@ -233,7 +233,7 @@ class TestEnds:
             ana = Ana(desk)
             await ana.opens()
             await ana.says("hola")
-            turn = await ana.sessions.run_again("ana", ana.id, await ana.message_id(0), "otra cosa")
+            turn = await ana.sessions.run_again(_caller("ana"), ana.id, await ana.message_id(0), "otra cosa")
             async with desk.services.streaming.subscribe(
                 ana.id, after_seq=turn.after_seq, caller=_caller("ana")
             ) as reader:
@@ -241,7 +241,7 @@ class TestEnds:
                     pass
                 await desk.services.streaming.cancel(ana.id, caller=_caller("ana"))
             end = await ana.ends(turn)
-            lines = await ana.sessions.lines("ana", ana.id)
+            lines = await ana.sessions.lines(_caller("ana"), ana.id)
             graph = await _memory(desk, ana.id)
 
         assert end.status == "interrupted"
@@ -259,7 +259,7 @@ class TestEnds:
             ana = Ana(desk)
             await ana.opens()
             await ana.says("uno", "dos", "tres")
-            cut = (await ana.sessions.lines("ana", ana.id))[2 * number]
+            cut = (await ana.sessions.lines(_caller("ana"), ana.id))[2 * number]
             kept = (await ana.lines())[: 2 * number]
         replaces = Replaced(cut.id, cut.turn_id)
         said = TurnInput(
@@ -286,11 +286,11 @@ class TestEnds:
             first, answer = await ana.message_id(0), await ana.message_id(1)
             for content, kind in ((" ", BadInput), ("x" * 4001, TextTooLong)):
                 with pytest.raises(kind):
-                    await ana.sessions.run_again("ana", ana.id, first, content)
+                    await ana.sessions.run_again(_caller("ana"), ana.id, first, content)
             with pytest.raises(BadInput):
-                await ana.sessions.run_again("ana", ana.id, answer, "otra respuesta")
+                await ana.sessions.run_again(_caller("ana"), ana.id, answer, "otra respuesta")
             with pytest.raises(NotFound):
-                await ana.sessions.run_again("ana", ana.id, "nothing", "otra cosa")
+                await ana.sessions.run_again(_caller("ana"), ana.id, "nothing", "otra cosa")
             after = await ana.lines()
 
         assert after == before

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from app.api.callers import AccountDep
+from app.api.callers import AccountDep, caller_at
 from app.api.deps import Services, ServicesDep
 from app.api.dialects.realtime import Frame, Place, RealtimeDialect, read_place
 from app.api.errors import PROBLEMS
@@ -29,7 +29,7 @@ from app.core.errors import (
     TextTooLong,
     TurnTimeout,
 )
-from app.models.account import Caller, Claims
+from app.models.account import Caller
 from app.models.conversation import Conversation, Line
 from app.models.events import NOWHERE, Record
 from app.models.inputs import MultitaskStrategy, ThreadId
@@ -204,17 +204,25 @@ class Shared(BaseModel):
     messages: list[SharedMessage]
 
 
-def _refuse_files(request: Request, _claims: AccountDep) -> None:
+def _owner(request: Request, claims: AccountDep) -> Caller:
+    return caller_at(request, claims)
+
+
+OwnerDep = Annotated[Caller, Depends(_owner)]
+"""Who is logged in, and calls."""
+
+
+def _refuse_files(request: Request, _caller: OwnerDep) -> None:
     if request.headers.get("content-type", "").lower().startswith("multipart/"):
         raise AttachmentsUnsupported
 
 
 async def _resumed(
-    session_id: SessionPath, services: ServicesDep, account: AccountDep, last_event_id: LastEventId = None
+    session_id: SessionPath, services: ServicesDep, caller: OwnerDep, last_event_id: LastEventId = None
 ) -> Place | None:
     place = None if last_event_id is None else read_place(last_event_id)
     if place is not None:
-        await services.sessions.require_turn(account.account_id, session_id, place.turn_id)
+        await services.sessions.require_turn(caller, session_id, place.turn_id)
     return place
 
 
@@ -224,13 +232,16 @@ PlaceDep = Annotated[Place | None, Depends(_resumed)]
 
 
 @router.post("", dependencies=_NO_FILES)
-async def chat(said: ChatSaid, services: ServicesDep, account: AccountDep) -> Answer:
+async def chat(said: ChatSaid, services: ServicesDep, caller: OwnerDep) -> Answer:
     """Say something and get the whole answer; without a session a new one is opened."""
     _refuse_attachments(said)
-    services.streaming.check(said.content)
-    session_id = said.session_id or (await services.sessions.create(account.account_id)).thread_id
-    turn = await services.sessions.say(account.account_id, session_id, said.content, said.multitask_strategy)
-    done = await _whole(services, account, session_id, Place(turn.turn_id, turn.after_seq, 0))
+    if said.session_id is None:
+        session, turn = await services.sessions.begin(caller, said.content)
+        session_id = session.thread_id
+    else:
+        session_id = said.session_id
+        turn = await services.sessions.say(caller, session_id, said.content, said.multitask_strategy)
+    done = await _whole(services, caller, session_id, Place(turn.turn_id, turn.after_seq, 0))
     return Answer(
         session_id=session_id,
         message_id=done["message_id"],
@@ -240,25 +251,21 @@ async def chat(said: ChatSaid, services: ServicesDep, account: AccountDep) -> An
 
 
 @router.post("/realtime/sessions", status_code=201, dependencies=_NO_FILES)
-async def create(given: NewSession, services: ServicesDep, account: AccountDep) -> Session:
+async def create(given: NewSession, services: ServicesDep, caller: OwnerDep) -> Session:
     """Open a session. Where the first message could not be answered, the session is there all the same."""
     initial = given.initial_message or ""
-    if initial.strip():
-        services.streaming.check(initial)
-    session = await services.sessions.create(account.account_id, given.title)
-    if initial.strip():
-        turn = await services.sessions.say(account.account_id, session.thread_id, initial)
-        place = Place(turn.turn_id, turn.after_seq, 0)
-        async for _ in _follow(services, account, session.thread_id, place):
-            pass
-        session = await services.sessions.get(account.account_id, session.thread_id)
-    return _session(session)
+    if not initial.strip():
+        return _session(await services.sessions.create(caller, given.title))
+    session, turn = await services.sessions.begin(caller, initial, given.title)
+    async for _ in _follow(services, caller, session.thread_id, Place(turn.turn_id, turn.after_seq, 0)):
+        pass
+    return _session(await services.sessions.get(caller, session.thread_id))
 
 
 @router.get("/realtime/sessions")
 async def list_sessions(
     services: ServicesDep,
-    account: AccountDep,
+    caller: OwnerDep,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, Query(max_length=160), AfterValidator(_session_place)] = None,
 ) -> Sessions:
@@ -267,7 +274,7 @@ async def list_sessions(
     if cursor is not None:
         at, _, name = cursor.partition(".")
         before = (int(at), name)
-    found = await services.sessions.list(account.account_id, limit=limit + 1, before=before)
+    found = await services.sessions.list(caller, limit=limit + 1, before=before)
     shown = found[:limit]
     last = shown[-1] if len(found) > limit else None
     return Sessions(
@@ -294,9 +301,9 @@ async def shared(token: Annotated[str, Path(max_length=128)], request: Request, 
 
 
 @router.get("/realtime/sessions/{session_id:path}/messages")
-async def messages(session_id: SessionPath, services: ServicesDep, account: AccountDep) -> SessionMessages:
+async def messages(session_id: SessionPath, services: ServicesDep, caller: OwnerDep) -> SessionMessages:
     """Return what was said."""
-    lines = await services.sessions.lines(account.account_id, session_id)
+    lines = await services.sessions.lines(caller, session_id)
     return SessionMessages(session_id=session_id, messages=[_message(each) for each in lines])
 
 
@@ -310,7 +317,7 @@ async def stream(
     session_id: SessionPath,
     said: Said,
     services: ServicesDep,
-    account: AccountDep,
+    caller: OwnerDep,
     place: PlaceDep,
 ) -> StreamingResponse:
     """Say something and get the answer as it is made.
@@ -319,9 +326,9 @@ async def stream(
     """
     _refuse_attachments(said)
     if place is not None:
-        return _streamed(services, account, session_id, place)
-    turn = await services.sessions.say(account.account_id, session_id, said.content, said.multitask_strategy)
-    return _streamed(services, account, session_id, Place(turn.turn_id, turn.after_seq, 0), is_new=True)
+        return _streamed(services, caller, session_id, place)
+    turn = await services.sessions.say(caller, session_id, said.content, said.multitask_strategy)
+    return _streamed(services, caller, session_id, Place(turn.turn_id, turn.after_seq, 0), is_new=True)
 
 
 @router.post(
@@ -330,13 +337,13 @@ async def stream(
     responses=_STREAMED,
 )
 async def regenerate(
-    session_id: SessionPath, message_id: MessagePath, services: ServicesDep, account: AccountDep, place: PlaceDep
+    session_id: SessionPath, message_id: MessagePath, services: ServicesDep, caller: OwnerDep, place: PlaceDep
 ) -> StreamingResponse:
     """Answer a message again, and stream that answer. What came after the message is cut."""
     if place is not None:
-        return _streamed(services, account, session_id, place)
-    turn = await services.sessions.run_again(account.account_id, session_id, message_id)
-    return _streamed(services, account, session_id, Place(turn.turn_id, turn.after_seq, 0), is_new=True)
+        return _streamed(services, caller, session_id, place)
+    turn = await services.sessions.run_again(caller, session_id, message_id)
+    return _streamed(services, caller, session_id, Place(turn.turn_id, turn.after_seq, 0), is_new=True)
 
 
 @router.put(
@@ -350,27 +357,27 @@ async def edit(
     message_id: MessagePath,
     said: Said,
     services: ServicesDep,
-    account: AccountDep,
+    caller: OwnerDep,
     place: PlaceDep,
 ) -> StreamingResponse:
     """Put a message in other words, and stream the answer to them. What came after the message is cut."""
     _refuse_attachments(said)
     if place is not None:
-        return _streamed(services, account, session_id, place)
-    turn = await services.sessions.run_again(account.account_id, session_id, message_id, said.content)
-    return _streamed(services, account, session_id, Place(turn.turn_id, turn.after_seq, 0), is_new=True)
+        return _streamed(services, caller, session_id, place)
+    turn = await services.sessions.run_again(caller, session_id, message_id, said.content)
+    return _streamed(services, caller, session_id, Place(turn.turn_id, turn.after_seq, 0), is_new=True)
 
 
 @router.get("/realtime/sessions/{session_id:path}/export", response_class=Response, responses=_EXPORTED)
 async def export(
     session_id: SessionPath,
     services: ServicesDep,
-    account: AccountDep,
+    caller: OwnerDep,
     format: Annotated[Literal["md", "pdf"], Query()] = "md",  # noqa: A002 - the wire's name
 ) -> Response:
     """Return a conversation to keep."""
-    session = await services.sessions.get(account.account_id, session_id)
-    lines = await services.sessions.lines(account.account_id, session_id)
+    session = await services.sessions.get(caller, session_id)
+    lines = await services.sessions.lines(caller, session_id)
     if sum(len(each.content) for each in lines) > _LONGEST_EXPORT:
         raise TextTooLong("La conversación es demasiado larga para exportarla.", code="export_too_large")
     title = session.title or UNTITLED
@@ -383,36 +390,36 @@ async def export(
 
 @router.post("/realtime/sessions/{session_id:path}/share", status_code=201)
 async def share(
-    session_id: SessionPath, request: Request, response: Response, services: ServicesDep, account: AccountDep
+    session_id: SessionPath, request: Request, response: Response, services: ServicesDep, caller: OwnerDep
 ) -> Share:
     """Make a link that shows the conversation, as it goes on, to whoever has it. An older link ends."""
-    token = await services.sessions.share(account.account_id, session_id)
+    token = await services.sessions.share(caller, session_id)
     response.headers.update(_PRIVATE)
     return Share(url=str(request.url_for("shared", token=token)), token=token)
 
 
 @router.delete("/realtime/sessions/{session_id:path}/share", status_code=204)
-async def unshare(session_id: SessionPath, services: ServicesDep, account: AccountDep) -> None:
+async def unshare(session_id: SessionPath, services: ServicesDep, caller: OwnerDep) -> None:
     """End the link."""
-    await services.sessions.unshare(account.account_id, session_id)
+    await services.sessions.unshare(caller, session_id)
 
 
 @router.get("/realtime/sessions/{session_id}")
-async def show(session_id: SessionPath, services: ServicesDep, account: AccountDep) -> Session:
+async def show(session_id: SessionPath, services: ServicesDep, caller: OwnerDep) -> Session:
     """Return a session."""
-    return _session(await services.sessions.get(account.account_id, session_id))
+    return _session(await services.sessions.get(caller, session_id))
 
 
 @router.patch("/realtime/sessions/{session_id}")
-async def rename(session_id: SessionPath, given: Rename, services: ServicesDep, account: AccountDep) -> Session:
+async def rename(session_id: SessionPath, given: Rename, services: ServicesDep, caller: OwnerDep) -> Session:
     """Give a session another title."""
-    return _session(await services.sessions.rename(account.account_id, session_id, given.title))
+    return _session(await services.sessions.rename(caller, session_id, given.title))
 
 
 @router.delete("/realtime/sessions/{session_id}", status_code=204)
-async def delete(session_id: SessionPath, services: ServicesDep, account: AccountDep) -> None:
+async def delete(session_id: SessionPath, services: ServicesDep, caller: OwnerDep) -> None:
     """End what runs in a session and forget it, with its link. Its bookings stay."""
-    await services.sessions.delete(account.account_id, session_id)
+    await services.sessions.delete(caller, session_id)
 
 
 def _refuse_attachments(said: Said) -> None:
@@ -437,9 +444,9 @@ def _message(line: Line) -> SessionMessage:
 
 
 def _streamed(
-    services: Services, account: Claims, session_id: str, place: Place, *, is_new: bool = False
+    services: Services, caller: Caller, session_id: str, place: Place, *, is_new: bool = False
 ) -> StreamingResponse:
-    stream = _encoded(_follow(services, account, session_id, place, is_new=is_new))
+    stream = _encoded(_follow(services, caller, session_id, place, is_new=is_new))
     return StreamingResponse(stream, media_type="text/event-stream", headers=_STREAM_HEADERS)
 
 
@@ -453,14 +460,14 @@ async def _encoded(frames: AsyncGenerator[Frame | None]) -> AsyncIterator[bytes]
                 yield format_sse_event(data_str=data, id=frame.id)
 
 
-async def _whole(services: Services, account: Claims, session_id: str, place: Place) -> dict[str, Any]:
+async def _whole(services: Services, caller: Caller, session_id: str, place: Place) -> dict[str, Any]:
     """Return the ``done`` of a turn.
 
     Raises:
         AppError: The turn ended otherwise.
     """
     last: dict[str, Any] = {}
-    async for frame in _follow(services, account, session_id, place):
+    async for frame in _follow(services, caller, session_id, place):
         last = last if frame is None else frame.data
     if last["type"] == "done":
         return last
@@ -472,11 +479,10 @@ async def _whole(services: Services, account: Claims, session_id: str, place: Pl
 
 
 async def _follow(
-    services: Services, account: Claims, session_id: str, place: Place, *, is_new: bool = True
+    services: Services, caller: Caller, session_id: str, place: Place, *, is_new: bool = True
 ) -> AsyncGenerator[Frame | None]:
     """Read the log until the turn's last frame; None after each quiet while."""
     dialect = RealtimeDialect(session_id, place.turn_id, sent=place.sent, has_started=not is_new)
-    caller = Caller(account_id=account.account_id)
     after_seq = place.seq
     settings = services.settings
     quiet = 0
