@@ -62,14 +62,22 @@ def serve(
 def chat(
     url: Annotated[str, typer.Option(help="The server's WebSocket.")] = "ws://127.0.0.1:8000/api/v1/ws/chat",
     thread: Annotated[str | None, typer.Option(help="Continue this conversation.")] = None,
+    token: Annotated[
+        str | None, typer.Option(envvar="VOZTAXI_TOKEN", show_envvar=True, help="An access token, where one is needed.")
+    ] = None,
 ) -> None:
     """Talk to a running server from the terminal."""
+    from websockets.exceptions import ConnectionClosed
+
     from app.cli.chat import talk
 
     try:
-        anyio.run(talk, url, thread)
+        anyio.run(talk, url, thread, token)
     except OSError as error:
         typer.echo(f"No server answers at {url}: {error}", err=True)
+        raise typer.Exit(1) from error
+    except ConnectionClosed as error:
+        typer.echo(f"The server ended the conversation: {error}", err=True)
         raise typer.Exit(1) from error
 
 

@@ -2,6 +2,9 @@
 
 import base64
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ import jwt
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.live.server import Rider, Server, add_users, rider, running_server
+from tests.live.server import ROOT, Rider, Server, add_users, rider, running_server
 
 pytestmark = pytest.mark.live
 
@@ -236,3 +239,19 @@ def test_operators_look_after_accounts(tmp_path: Path) -> None:
         assert old.status_code == 401
         assert server.run("users", "remove", "ana").returncode == 0
         assert server.run("users", "remove", "ana").returncode == 1
+
+
+def test_the_terminal_talks_for_who_has_a_token(server: Server) -> None:
+    token = log_in(server, "ana")["access_token"]
+    command = [sys.executable, "-m", "app.cli", "chat", "--url", server.ws]
+
+    def talk(**env: str) -> subprocess.CompletedProcess[str]:
+        given = {**os.environ, "PYTHONPATH": str(ROOT), **env}
+        return subprocess.run(command, input="Hola\n", capture_output=True, text=True, env=given, check=False)
+
+    let_in, turned_away = talk(VOZTAXI_TOKEN=token), talk()
+
+    assert (let_in.returncode, "RECEPCIONISTA: ¡Hola!" in let_in.stdout) == (0, True)
+    assert (turned_away.returncode, turned_away.stdout) == (1, "")
+    assert "iniciar sesión" in turned_away.stderr
+    assert "Traceback" not in turned_away.stderr
