@@ -8,7 +8,6 @@ from typing import Any
 import anyio
 from websockets.asyncio.client import ClientConnection, connect
 
-
 _CLOSING = ("not_authenticated", "invalid_token", "token_expired")
 """After these the server closes the connection."""
 
