@@ -174,3 +174,15 @@ async def test_a_first_message_that_comes_too_often_leaves_no_session() -> None:
 
     assert [(each.status_code, each.json()["code"]) for each in answers] == [(429, "rate_limited")] * 2
     assert [each["id"] for each in listed] == [session]
+
+
+async def test_a_stream_for_which_there_is_no_room_says_nothing() -> None:
+    async with open_session(talker(), max_streams=1) as (desk, client, session):
+        with desk.services.connections.stream(1):
+            refused = await client.post(f"{SESSIONS}/{session}/stream", json={"content": "Hola"})
+        said = (await client.get(f"{SESSIONS}/{session}/messages")).json()["messages"]
+        again = await client.post(f"{SESSIONS}/{session}/stream", json={"content": "Hola"})
+
+    assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (503, "overloaded", "5")
+    assert said == []
+    assert frames(again.text)[-1]["type"] == "done"

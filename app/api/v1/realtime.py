@@ -1,14 +1,14 @@
 """Chat sessions: kept, continued, corrected, exported and shared by who owns them."""
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import Annotated, Any, Literal
 
 import anyio
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from fastapi.responses import HTMLResponse, StreamingResponse
+from fastapi.responses import HTMLResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -16,6 +16,7 @@ from app.api.callers import AccountDep, caller_at
 from app.api.deps import Services, ServicesDep
 from app.api.dialects.realtime import Frame, Place, RealtimeDialect, read_place
 from app.api.errors import PROBLEMS
+from app.api.sse import PING_SECONDS, EventStream, Tap
 from app.api.transcripts import PAGE_HEADERS, as_html, as_markdown, as_pdf, iso
 from app.core.errors import (
     AgentError,
@@ -33,15 +34,12 @@ from app.models.account import Caller
 from app.models.conversation import Conversation, Line
 from app.models.events import NOWHERE, Record
 from app.models.inputs import MultitaskStrategy, ThreadId
-from app.services.sessions import UNTITLED
+from app.services.sessions import UNTITLED, Submitted
 from app.stores.base import LogReader
 
 router = APIRouter(prefix="/api/chat", tags=["sessions"], responses=PROBLEMS)
 
 _PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
-_STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-"""Keep proxies from holding a stream back."""
-_PING_SECONDS = 15.0
 _LINE_BREAKS = {ord(each): f"\\u{ord(each):04x}" for each in "\x85\u2028\u2029"}
 """No end of a line in a stream, but some clients take them for one; JSON has another spelling for them."""
 _LONGEST_EXPORT = 200_000
@@ -309,7 +307,7 @@ async def messages(session_id: SessionPath, services: ServicesDep, caller: Owner
 
 @router.post(
     "/realtime/sessions/{session_id:path}/stream",
-    response_class=StreamingResponse,
+    response_class=EventStream,
     responses=_STREAMED,
     dependencies=_NO_FILES,
 )
@@ -319,36 +317,32 @@ async def stream(
     services: ServicesDep,
     caller: OwnerDep,
     place: PlaceDep,
-) -> StreamingResponse:
+) -> EventStream:
     """Say something and get the answer as it is made.
 
     With the ``Last-Event-ID`` of a stream that broke off nothing is said: that stream goes on.
     """
     _refuse_attachments(said)
-    if place is not None:
-        return _streamed(services, caller, session_id, place)
-    turn = await services.sessions.say(caller, session_id, said.content, said.multitask_strategy)
-    return _streamed(services, caller, session_id, Place(turn.turn_id, turn.after_seq, 0), is_new=True)
+    say = partial(services.sessions.say, caller, session_id, said.content, said.multitask_strategy)
+    return _streamed(services, caller, session_id, place, say)
 
 
 @router.post(
     "/realtime/sessions/{session_id:path}/messages/{message_id}/regenerate",
-    response_class=StreamingResponse,
+    response_class=EventStream,
     responses=_STREAMED,
 )
 async def regenerate(
     session_id: SessionPath, message_id: MessagePath, services: ServicesDep, caller: OwnerDep, place: PlaceDep
-) -> StreamingResponse:
+) -> EventStream:
     """Answer a message again, and stream that answer. What came after the message is cut."""
-    if place is not None:
-        return _streamed(services, caller, session_id, place)
-    turn = await services.sessions.run_again(caller, session_id, message_id)
-    return _streamed(services, caller, session_id, Place(turn.turn_id, turn.after_seq, 0), is_new=True)
+    again = partial(services.sessions.run_again, caller, session_id, message_id)
+    return _streamed(services, caller, session_id, place, again)
 
 
 @router.put(
     "/realtime/sessions/{session_id:path}/messages/{message_id}",
-    response_class=StreamingResponse,
+    response_class=EventStream,
     responses=_STREAMED,
     dependencies=_NO_FILES,
 )
@@ -359,13 +353,11 @@ async def edit(
     services: ServicesDep,
     caller: OwnerDep,
     place: PlaceDep,
-) -> StreamingResponse:
+) -> EventStream:
     """Put a message in other words, and stream the answer to them. What came after the message is cut."""
     _refuse_attachments(said)
-    if place is not None:
-        return _streamed(services, caller, session_id, place)
-    turn = await services.sessions.run_again(caller, session_id, message_id, said.content)
-    return _streamed(services, caller, session_id, Place(turn.turn_id, turn.after_seq, 0), is_new=True)
+    again = partial(services.sessions.run_again, caller, session_id, message_id, said.content)
+    return _streamed(services, caller, session_id, place, again)
 
 
 @router.get("/realtime/sessions/{session_id:path}/export", response_class=Response, responses=_EXPORTED)
@@ -444,13 +436,28 @@ def _message(line: Line) -> SessionMessage:
 
 
 def _streamed(
-    services: Services, caller: Caller, session_id: str, place: Place, *, is_new: bool = False
-) -> StreamingResponse:
-    stream = _encoded(_follow(services, caller, session_id, place, is_new=is_new))
-    return StreamingResponse(stream, media_type="text/event-stream", headers=_STREAM_HEADERS)
+    services: Services,
+    caller: Caller,
+    session_id: str,
+    place: Place | None,
+    submit: Callable[[], Awaitable[Submitted]],
+) -> EventStream:
+    """Stream a turn from a place on; without one it begins now, if there is room for its stream."""
+
+    @asynccontextmanager
+    async def open_stream(_tap: Tap) -> AsyncIterator[AsyncIterator[bytes]]:
+        start = place
+        if start is None:
+            begun = await submit()
+            start = Place(begun.turn_id, begun.after_seq, 0)
+        frames = _follow(services, caller, session_id, start, is_new=place is None)
+        async with aclosing(_encoded(frames)) as events:
+            yield events
+
+    return EventStream(services, open_stream)
 
 
-async def _encoded(frames: AsyncGenerator[Frame | None]) -> AsyncIterator[bytes]:
+async def _encoded(frames: AsyncGenerator[Frame | None]) -> AsyncGenerator[bytes]:
     async with aclosing(frames):
         async for frame in frames:
             if frame is None:
@@ -514,7 +521,7 @@ async def _follow(
                         break
                     if services.connections.restart.is_set():
                         raise Draining
-                    if quiet * _PING_SECONDS > settings.turn_timeout_seconds + settings.pause_limit_seconds:
+                    if quiet * PING_SECONDS > settings.turn_timeout_seconds + settings.pause_limit_seconds:
                         raise TurnTimeout
                     yield None
     except AppError as error:
@@ -525,7 +532,7 @@ async def _follow(
 async def _read(reader: LogReader) -> Sequence[Record] | None:
     """Return the next records; none of them after a quiet while, None where some are missing."""
     try:
-        with anyio.move_on_after(_PING_SECONDS):
+        with anyio.move_on_after(PING_SECONDS):
             return await reader.read()
     except LogTruncated:
         return None
