@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, select, update
 
 from app.models.account import Account, RefreshToken
 from app.stores.sql.database import Database
@@ -25,8 +25,9 @@ class SqlAccountStore:
     async def add(self, account: Account, name_key: str) -> bool:
         """See ``AccountStore``."""
         row = account.model_dump() | {"name_key": name_key}
-        async with self._database.write() as connection:
-            return await insert_if_new(connection, accounts, row, keys=("name_key",))
+        return await self._database.write(
+            lambda connection: insert_if_new(connection, accounts, row, keys=("name_key",))
+        )
 
     async def get(self, account_id: str) -> Account | None:
         """See ``AccountStore``."""
@@ -39,26 +40,25 @@ class SqlAccountStore:
     async def list(self) -> Sequence[Account]:
         """See ``AccountStore``."""
         oldest_first = select(*_ACCOUNT).order_by(accounts.c.created_at, accounts.c.account_id)
-        async with self._database.read() as connection:
-            rows = (await connection.execute(oldest_first)).mappings().all()
-        return [Account.model_validate(dict(row)) for row in rows]
+        return [Account.model_validate(dict(row)) for row in await self._database.rows(oldest_first)]
 
     async def set_password(self, account_id: str, password_hash: str) -> None:
         """See ``AccountStore``."""
         changed = update(accounts).where(accounts.c.account_id == account_id).values(password_hash=password_hash)
-        async with self._database.write() as connection:
-            await connection.execute(changed)
+        await self._database.execute(changed)
 
     async def remove(self, account_id: str) -> None:
         """See ``AccountStore``."""
-        async with self._database.write() as connection:
-            await connection.execute(delete(accounts).where(accounts.c.account_id == account_id))
+        await self._database.execute(delete(accounts).where(accounts.c.account_id == account_id))
 
     async def add_refresh_token(self, token: RefreshToken, *, now: int) -> None:
         """See ``AccountStore``."""
-        async with self._database.write() as connection:
-            await connection.execute(delete(refresh_tokens).where(refresh_tokens.c.expires_at < now))
-            await insert_new(connection, refresh_tokens, [token.model_dump()], keys=("token_hash",))
+
+        def work(connection: Connection) -> None:
+            connection.execute(delete(refresh_tokens).where(refresh_tokens.c.expires_at < now))
+            insert_new(connection, refresh_tokens, [token.model_dump()], keys=("token_hash",))
+
+        await self._database.write(work)
 
     async def use_refresh_token(self, token_hash: str, *, now: int) -> RefreshToken | None:
         """See ``AccountStore``."""
@@ -69,10 +69,14 @@ class SqlAccountStore:
             .where(refresh_tokens.c.token_hash == token_hash, refresh_tokens.c.used_at.is_(None))
             .values(used_at=now)
         )
-        async with self._database.write() as connection:
-            row = (await connection.execute(present)).mappings().one_or_none()
+
+        def work(connection: Connection) -> RowMapping | None:
+            row = connection.execute(present).mappings().one_or_none()
             if row is not None:
-                await connection.execute(use)
+                connection.execute(use)
+            return row
+
+        row = await self._database.write(work)
         return None if row is None else RefreshToken.model_validate(dict(row))
 
     async def revoke_family(self, family: str) -> None:
@@ -85,16 +89,16 @@ class SqlAccountStore:
 
     async def secret(self, name: str, proposed: str) -> str:
         """See ``AccountStore``."""
-        async with self._database.write() as connection:
-            await insert_new(connection, secrets, [{"name": name, "value": proposed}], keys=("name",))
-            found = await connection.execute(select(secrets.c.value).where(secrets.c.name == name))
-            return str(found.scalar_one())
+
+        def work(connection: Connection) -> str:
+            insert_new(connection, secrets, [{"name": name, "value": proposed}], keys=("name",))
+            return str(connection.execute(select(secrets.c.value).where(secrets.c.name == name)).scalar_one())
+
+        return await self._database.write(work)
 
     async def _one(self, condition: ColumnElement[bool]) -> Account | None:
-        async with self._database.read() as connection:
-            row = (await connection.execute(select(*_ACCOUNT).where(condition))).mappings().one_or_none()
+        row = await self._database.row(select(*_ACCOUNT).where(condition))
         return None if row is None else Account.model_validate(dict(row))
 
     async def _revoke(self, condition: ColumnElement[bool]) -> None:
-        async with self._database.write() as connection:
-            await connection.execute(delete(refresh_tokens).where(condition))
+        await self._database.execute(delete(refresh_tokens).where(condition))

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import Row, Select, select, update
+from sqlalchemy import Connection, RowMapping, Select, select, update
 
 from app.models.booking import Booking
 from app.models.delivery import dispatch_of
@@ -29,27 +29,26 @@ class SqlBookingStore:
 
     async def create(self, booking: Booking) -> Booking:
         """See ``BookingStore``."""
-        async with self._database.write() as connection:
-            await insert_new(connection, bookings, [_row(booking)], keys=("request_key",))
-            found = await connection.execute(_select().where(bookings.c.request_key == booking.request_key))
-            stored = _booking(found.one())
+
+        def work(connection: Connection) -> Booking:
+            insert_new(connection, bookings, [_row(booking)], keys=("request_key",))
+            found = connection.execute(_select().where(bookings.c.request_key == booking.request_key))
+            stored = _booking(found.mappings().one())
             if stored.booking_id == booking.booking_id:
-                await add_deliveries(connection, [dispatch_of(stored)])
+                add_deliveries(connection, [dispatch_of(stored)])
             return stored
+
+        return await self._database.write(work)
 
     async def get(self, booking_id: str) -> Booking | None:
         """See ``BookingStore``."""
-        async with self._database.read() as connection:
-            found = await connection.execute(_select().where(bookings.c.booking_id == booking_id))
-            row = found.one_or_none()
+        row = await self._database.row(_select().where(bookings.c.booking_id == booking_id))
         return None if row is None else _booking(row)
 
     async def list(self, thread_id: str) -> Sequence[Booking]:
         """See ``BookingStore``."""
         oldest_first = _select().where(bookings.c.thread_id == thread_id).order_by(bookings.c.number)
-        async with self._database.read() as connection:
-            rows = (await connection.execute(oldest_first)).all()
-        return [_booking(row) for row in rows]
+        return [_booking(row) for row in await self._database.rows(oldest_first)]
 
     async def revise(
         self, booking_id: str, change: Change, *, event_id: str | None = None, at: int = 0
@@ -57,17 +56,20 @@ class SqlBookingStore:
         """See ``BookingStore``."""
         # The row is locked from here on, so what becomes of a booking is made of what it is.
         present = _select().where(bookings.c.booking_id == booking_id).with_for_update()
-        async with self._database.write() as connection:
-            if event_id is not None and not await is_new_event(connection, event_id, at):
+
+        def work(connection: Connection) -> Booking | None:
+            if event_id is not None and not is_new_event(connection, event_id, at):
                 return None
-            row = (await connection.execute(present)).one_or_none()
+            row = connection.execute(present).mappings().one_or_none()
             revision = None if row is None else change(_booking(row))
             if revision is None:
                 return None
             revised = update(bookings).where(bookings.c.booking_id == booking_id).values(**_row(revision.booking))
-            await connection.execute(revised)
-            await add_deliveries(connection, revision.deliveries)
+            connection.execute(revised)
+            add_deliveries(connection, revision.deliveries)
             return revision.booking
+
+        return await self._database.write(work)
 
 
 def _row(booking: Booking) -> dict[str, str]:
@@ -81,7 +83,5 @@ def _select() -> Select[str, str, str, str, str]:
     return select(*_READ)
 
 
-def _booking(row: Row[str, str, str, str, str]) -> Booking:
-    booking_id, request_key, thread_id, status, document = row
-    in_row = {"booking_id": booking_id, "request_key": request_key, "thread_id": thread_id, "status": status}
-    return Booking.model_validate(json.loads(document) | in_row)
+def _booking(row: RowMapping) -> Booking:
+    return Booking.model_validate(json.loads(row["document"]) | {name: row[name] for name in _IN_ROW})

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Delete, delete, select, tuple_, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Delete, delete, select, tuple_, update
 
 from app.models.conversation import Conversation, Message, TurnRecord
 from app.models.events import TurnStatus
@@ -24,9 +23,10 @@ class SqlConversationStore:
 
     async def begin_turn(self, turn: TurnRecord, message: Message, conversation: Conversation) -> None:
         """See ``ConversationStore``."""
-        async with self._database.write() as connection:
+
+        def work(connection: Connection) -> None:
             # One statement, which also holds the conversation: nobody can forget it from here on.
-            await insert_or_update(
+            insert_or_update(
                 connection,
                 conversations,
                 [conversation.model_dump()],
@@ -34,10 +34,12 @@ class SqlConversationStore:
                 update=("updated_at",),
                 fill=("user_id", "client_id"),
             )
-            is_new = await insert_if_new(connection, turns, turn.model_dump(), keys=("turn_id",))
+            is_new = insert_if_new(connection, turns, turn.model_dump(), keys=("turn_id",))
             if is_new and turn.replaces is not None:
-                await connection.execute(_cut(turn.thread_id, message.id))
-            await _add_messages(connection, turn.thread_id, [message])
+                connection.execute(_cut(turn.thread_id, message.id))
+            _add_messages(connection, turn.thread_id, [message])
+
+        await self._database.write(work)
 
     async def end_turn(self, turn_id: str, status: TurnStatus, ended_at: int, messages: Sequence[Message]) -> None:
         """See ``ConversationStore``."""
@@ -55,36 +57,32 @@ class SqlConversationStore:
             .values(status=status, ended_at=ended_at)
             .returning(turns.c.thread_id)
         )
-        async with self._database.write() as connection:
-            await connection.execute(hold)
-            thread_id = (await connection.execute(end)).scalar_one_or_none()
+
+        def work(connection: Connection) -> None:
+            connection.execute(hold)
+            thread_id = connection.execute(end).scalar_one_or_none()
             if thread_id is not None:
-                await _add_messages(connection, thread_id, messages)
+                _add_messages(connection, thread_id, messages)
+
+        await self._database.write(work)
 
     async def close_turn(self, turn_id: str) -> None:
         """See ``ConversationStore``."""
-        async with self._database.write() as connection:
-            await connection.execute(update(turns).where(turns.c.turn_id == turn_id).values(closed=True))
+        await self._database.execute(update(turns).where(turns.c.turn_id == turn_id).values(closed=True))
 
     async def turn(self, turn_id: str) -> TurnRecord | None:
         """See ``ConversationStore``."""
-        async with self._database.read() as connection:
-            found = await connection.execute(select(turns).where(turns.c.turn_id == turn_id))
-            row = found.mappings().one_or_none()
+        row = await self._database.row(select(turns).where(turns.c.turn_id == turn_id))
         return None if row is None else TurnRecord.model_validate(dict(row))
 
     async def unclosed_turns(self) -> Sequence[TurnRecord]:
         """See ``ConversationStore``."""
         unclosed = select(turns).where(turns.c.closed.is_(False)).order_by(turns.c.started_at, turns.c.turn_id)
-        async with self._database.read() as connection:
-            rows = (await connection.execute(unclosed)).mappings().all()
-        return [TurnRecord.model_validate(dict(row)) for row in rows]
+        return [TurnRecord.model_validate(dict(row)) for row in await self._database.rows(unclosed)]
 
     async def get(self, thread_id: str) -> Conversation | None:
         """See ``ConversationStore``."""
-        async with self._database.read() as connection:
-            found = await connection.execute(select(conversations).where(conversations.c.thread_id == thread_id))
-            row = found.mappings().one_or_none()
+        row = await self._database.row(select(conversations).where(conversations.c.thread_id == thread_id))
         return None if row is None else Conversation.model_validate(dict(row))
 
     async def messages(self, thread_id: str, *, limit: int | None = None) -> Sequence[Message]:
@@ -95,14 +93,13 @@ class SqlConversationStore:
             .order_by(messages.c.number.desc())
             .limit(limit)
         )
-        async with self._database.read() as connection:
-            documents = (await connection.execute(newest_first)).scalars().all()
-        return [Message.model_validate_json(document) for document in reversed(documents)]
+        rows = await self._database.rows(newest_first)
+        return [Message.model_validate_json(row["document"]) for row in reversed(rows)]
 
     async def open(self, conversation: Conversation) -> None:
         """See ``ConversationStore``."""
-        async with self._database.write() as connection:
-            await insert_new(connection, conversations, [conversation.model_dump()], keys=("thread_id",))
+        row = conversation.model_dump()
+        await self._database.write(lambda connection: insert_new(connection, conversations, [row], keys=("thread_id",)))
 
     async def of_owner(
         self, owner: str, *, limit: int, before: tuple[int, str] | None = None
@@ -117,9 +114,7 @@ class SqlConversationStore:
         )
         if before is not None:
             newest_first = newest_first.where(place < before)
-        async with self._database.read() as connection:
-            rows = (await connection.execute(newest_first)).mappings().all()
-        return [Conversation.model_validate(dict(row)) for row in rows]
+        return [Conversation.model_validate(dict(row)) for row in await self._database.rows(newest_first)]
 
     async def rename(self, thread_id: str, title: str, *, at: int) -> Conversation | None:
         """See ``ConversationStore``."""
@@ -129,27 +124,22 @@ class SqlConversationStore:
             .values(title=title, updated_at=at)
             .returning(conversations)
         )
-        async with self._database.write() as connection:
-            row = (await connection.execute(changed)).mappings().one_or_none()
+        row = await self._database.write(lambda connection: connection.execute(changed).mappings().one_or_none())
         return None if row is None else Conversation.model_validate(dict(row))
 
     async def share(self, thread_id: str, share_hash: str | None) -> None:
         """See ``ConversationStore``."""
         changed = update(conversations).where(conversations.c.thread_id == thread_id).values(share_hash=share_hash)
-        async with self._database.write() as connection:
-            await connection.execute(changed)
+        await self._database.execute(changed)
 
     async def shared(self, share_hash: str) -> Conversation | None:
         """See ``ConversationStore``."""
-        async with self._database.read() as connection:
-            found = await connection.execute(select(conversations).where(conversations.c.share_hash == share_hash))
-            row = found.mappings().one_or_none()
+        row = await self._database.row(select(conversations).where(conversations.c.share_hash == share_hash))
         return None if row is None else Conversation.model_validate(dict(row))
 
     async def forget(self, thread_id: str) -> None:
         """See ``ConversationStore``."""
-        async with self._database.write() as connection:
-            await connection.execute(delete(conversations).where(conversations.c.thread_id == thread_id))
+        await self._database.execute(delete(conversations).where(conversations.c.thread_id == thread_id))
 
     async def ping(self) -> None:
         """See ``ConversationStore``."""
@@ -163,6 +153,6 @@ def _cut(thread_id: str, message_id: str) -> Delete:
     return delete(messages).where(ours, messages.c.number >= first)
 
 
-async def _add_messages(connection: AsyncConnection, thread_id: str, new: Sequence[Message]) -> None:
+def _add_messages(connection: Connection, thread_id: str, new: Sequence[Message]) -> None:
     rows = [{"thread_id": thread_id, "id": message.id, "document": message.model_dump_json()} for message in new]
-    await insert_new(connection, messages, rows, keys=("thread_id", "id"))
+    insert_new(connection, messages, rows, keys=("thread_id", "id"))

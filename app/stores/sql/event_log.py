@@ -145,9 +145,8 @@ class SqlEventLog:
 
     async def forget(self, thread_id: str) -> None:
         """See ``EventLog``."""
-        async with self._locked(thread_id) as tail, self._changing(tail), self._journal.change() as connection:
-            await self._journal.forget(connection, thread_id)
-            await connection.commit()
+        async with self._locked(thread_id) as tail, self._changing(tail), self._journal.alone():
+            await self._journal.forget(thread_id)
             self._writer.settle(tail, len(tail.unwritten))
             del self._tails[thread_id]
             tail.close()
@@ -194,10 +193,9 @@ class SqlEventLog:
         """Write events, and publish them once they are committed. The caller holds the lock of ``tail``."""
         records = tail.number(events)
         rows = event_rows(records)
-        async with self._changing(tail), self._journal.change() as connection:
+        async with self._changing(tail), self._journal.alone():
             owed = len(tail.unwritten)
-            await self._journal.write(connection, [tail.rows_with(rows)])
-            await connection.commit()
+            await self._journal.write([tail.rows_with(rows)])
             # From here on nothing waits: what is committed is published, whoever is cancelled.
             self._writer.settle(tail, owed)
             tail.publish(records)
@@ -269,12 +267,11 @@ class SqlEventLog:
             await anyio.sleep(self._limits.look_every)
 
     async def _prune_thread(self, thread_id: str, seq: int) -> None:
-        async with self._journal.change() as connection:
+        async with self._journal.alone():
             tail = self._tails.get(thread_id)
             is_loaded = tail is not None and tail.loaded
             until = min(seq, tail.written_seq) if tail is not None and is_loaded else seq
-            await self._journal.delete_until(connection, thread_id, until)
-            await connection.commit()
+            await self._journal.delete_until(thread_id, until)
             if tail is not None and tail.loaded:
                 tail.drop_until(until)
 

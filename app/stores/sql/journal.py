@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import anyio
-from sqlalchemy import delete, func, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, delete, func, select, update
 
 from app.core.errors import StoreError
 from app.models.events import EVENT, Position, Record
@@ -81,53 +81,60 @@ class Journal:
         self._life = 0
         self._queue = anyio.Lock(fast_acquire=True)
 
-    def change(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """Open a transaction that changes events; see ``Database.write``. This process has one at a time."""
-        return self._database.write(self._queue)
+    def alone(self) -> AbstractAsyncContextManager[None]:
+        """Keep everybody else in this process from changing events within the block.
+
+        Whoever acts on what was written does so before the block ends.
+        """
+        return self._queue
 
     async def open(self) -> None:
         """Take the journal, and begin a new life if it was not closed."""
-        async with self._database.write() as connection:
-            left = (await connection.execute(select(journal.c.life, journal.c.is_open))).one_or_none()
+
+        def work(connection: Connection) -> int:
+            left = connection.execute(select(journal.c.life, journal.c.is_open)).one_or_none()
             life = 1 if left is None else left.life + int(left.is_open)
             row = {"id": 1, "life": life, "is_open": True}
-            await insert_or_update(connection, journal, [row], keys=("id",), update=("life", "is_open"))
-        self._life = life
+            insert_or_update(connection, journal, [row], keys=("id",), update=("life", "is_open"))
+            return life
+
+        self._life = await self._database.write(work)
 
     async def close(self) -> None:
         """Leave the journal: every event that readers saw is stored."""
-        async with self._database.write() as connection:
-            await connection.execute(update(journal).values(is_open=False))
+        await self._database.execute(update(journal).values(is_open=False))
 
     async def load(self, thread_id: str, new_epoch: str) -> StoredThread | None:
         """Return what is stored about a thread, under ``new_epoch`` if the life is another; None for nothing."""
-        async with self._database.read() as connection:
-            row = (await connection.execute(select(threads).where(threads.c.thread_id == thread_id))).one_or_none()
+        stored = select(threads).where(threads.c.thread_id == thread_id)
+        row = await self._database.read(lambda connection: connection.execute(stored).one_or_none())
         if row is None:
             return None
         if row.life == self._life:
             prior = None if row.prior_epoch is None else Position(row.prior_seq, row.prior_epoch)
             return StoredThread(Position(row.last_seq, row.epoch), row.first_seq, prior)
         renewed = {"epoch": new_epoch, "life": self._life, "prior_epoch": row.epoch, "prior_seq": row.last_seq}
-        async with self._database.write() as connection:
-            await connection.execute(update(threads).where(threads.c.thread_id == thread_id).values(**renewed))
+        await self._database.execute(update(threads).where(threads.c.thread_id == thread_id).values(**renewed))
         return StoredThread(Position(row.last_seq, new_epoch), row.first_seq, Position(row.last_seq, row.epoch))
 
-    async def write(self, connection: AsyncConnection, batch: Sequence[ThreadRows]) -> None:
+    async def write(self, batch: Sequence[ThreadRows]) -> None:
         """Write events. What is there under the same number is replaced, so that it can be repeated."""
+        await self._database.write(partial(self._write, batch))
+
+    def _write(self, batch: Sequence[ThreadRows], connection: Connection) -> None:
         # first_seq is set once: from then on it is for ``delete_until`` to move.
         heads = [self._head(thread.thread_id, thread.newest, thread.first_seq) for thread in batch]
-        await insert_or_update(connection, threads, heads, keys=("thread_id",), update=("epoch", "last_seq", "life"))
+        insert_or_update(connection, threads, heads, keys=("thread_id",), update=("epoch", "last_seq", "life"))
         for thread in batch:
             if thread.cut:
                 after = (events.c.thread_id == thread.thread_id) & (events.c.seq > thread.newest.seq)
-                await connection.execute(delete(events).where(after))
+                connection.execute(delete(events).where(after))
         rows = [
             {"thread_id": thread.thread_id, "seq": row.seq, "ts": row.ts, "type": row.type, "payload": row.payload}
             for thread in batch
             for row in thread.rows
         ]
-        await insert_or_update(connection, events, rows, keys=("thread_id", "seq"), update=("ts", "type", "payload"))
+        insert_or_update(connection, events, rows, keys=("thread_id", "seq"), update=("ts", "type", "payload"))
 
     async def read(self, thread_id: str, *, after_seq: int, until_seq: int, limit: int) -> list[Record]:
         """Return at most ``limit`` records after ``after_seq`` and not after ``until_seq``, oldest first."""
@@ -137,13 +144,12 @@ class Journal:
             .order_by(events.c.seq)
             .limit(limit)
         )
-        async with self._database.read() as connection:
-            rows = (await connection.execute(page)).all()
-        return [Record(seq, EVENT.validate_json(payload)) for seq, payload in rows]
+        rows = await self._database.rows(page)
+        return [Record(row["seq"], EVENT.validate_json(row["payload"])) for row in rows]
 
-    async def forget(self, connection: AsyncConnection, thread_id: str) -> None:
+    async def forget(self, thread_id: str) -> None:
         """Delete everything about a thread."""
-        await connection.execute(delete(threads).where(threads.c.thread_id == thread_id))
+        await self._database.execute(delete(threads).where(threads.c.thread_id == thread_id))
 
     async def outdated(self, *, before_ms: int, max_events: int, limit: int) -> dict[str, int]:
         """Return up to which ``seq`` threads keep too much: for at most ``2 * limit`` of them.
@@ -164,18 +170,23 @@ class Journal:
             .group_by(events.c.thread_id)
             .limit(limit)
         )
-        found: dict[str, int] = {}
-        async with self._database.read() as connection:
-            for query in (too_many, too_old):
-                for thread_id, seq in (await connection.execute(query)).all():
-                    found[thread_id] = max(seq, found.get(thread_id, 0))
-        return found
 
-    async def delete_until(self, connection: AsyncConnection, thread_id: str, seq: int) -> None:
+        def work(connection: Connection) -> dict[str, int]:
+            found: dict[str, int] = {}
+            for query in (too_many, too_old):
+                for thread_id, seq in connection.execute(query).all():
+                    found[thread_id] = max(seq, found.get(thread_id, 0))
+            return found
+
+        return await self._database.read(work)
+
+    async def delete_until(self, thread_id: str, seq: int) -> None:
         """Delete the events of a thread up to and including ``seq``."""
-        await connection.execute(delete(events).where(events.c.thread_id == thread_id, events.c.seq <= seq))
         behind = (threads.c.thread_id == thread_id) & (threads.c.first_seq <= seq)
-        await connection.execute(update(threads).where(behind).values(first_seq=seq + 1))
+        await self._database.execute(
+            delete(events).where(events.c.thread_id == thread_id, events.c.seq <= seq),
+            update(threads).where(behind).values(first_seq=seq + 1),
+        )
 
     def _head(self, thread_id: str, newest: Position, first_seq: int) -> dict[str, Any]:
         """Return the row of a thread."""

@@ -91,7 +91,7 @@ class LogWriter:
 
     async def _write_batch(self) -> None:
         """Write the oldest rows that are owed, of as many threads as there is room for."""
-        async with self._journal.change() as connection:
+        async with self._journal.alone():
             # Only now, with the journal to itself, does it look at what is owed: a durable append
             # or a forgotten thread may have changed that while it waited.
             written: list[tuple[Tail, ThreadRows]] = []
@@ -102,7 +102,6 @@ class LogWriter:
                 rows = tail.rows(room)
                 written.append((tail, rows))
                 room -= max(1, len(rows.rows))
-            await self._journal.write(connection, [rows for _, rows in written])
-            await connection.commit()
+            await self._journal.write([rows for _, rows in written])
             for tail, rows in written:
                 self.settle(tail, len(rows.rows))

@@ -3,8 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import RowMapping, delete, func, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, RowMapping, delete, func, select, update
 
 from app.core.logging import bound_ids
 from app.models.delivery import Delivery, DeliveryKind, DeliveryState
@@ -57,8 +56,7 @@ class SqlOutbox:
             .values(lease_owner=owner, lease_until=lease_until, attempts=outbox.c.attempts + 1)
             .returning(outbox)
         )
-        async with self._database.write() as connection:
-            rows = (await connection.execute(lease)).mappings().all()
+        rows = await self._database.write(lambda connection: connection.execute(lease).mappings().all())
         return [_delivery(row) for row in sorted(rows, key=lambda row: int(row["number"]))]
 
     async def settle(
@@ -77,48 +75,45 @@ class SqlOutbox:
             .values(**fields, lease_owner=None, lease_until=0)
             .returning(outbox.c.number)
         )
-        async with self._database.write() as connection:
-            return (await connection.execute(settled)).one_or_none() is not None
+        return await self._database.write(lambda connection: connection.execute(settled).one_or_none() is not None)
 
     async def get(self, delivery_id: str) -> Delivery | None:
         """See ``Outbox``."""
-        async with self._database.read() as connection:
-            found = await connection.execute(select(outbox).where(outbox.c.delivery_id == delivery_id))
-            row = found.mappings().one_or_none()
+        row = await self._database.row(select(outbox).where(outbox.c.delivery_id == delivery_id))
         return None if row is None else _delivery(row)
 
     async def list(self, *states: DeliveryState, limit: int = 100) -> Sequence[Delivery]:
         """See ``Outbox``."""
         oldest_first = select(outbox).where(outbox.c.state.in_(states)).order_by(outbox.c.number).limit(limit)
-        async with self._database.read() as connection:
-            rows = (await connection.execute(oldest_first)).mappings().all()
-        return [_delivery(row) for row in rows]
+        return [_delivery(row) for row in await self._database.rows(oldest_first)]
 
     async def counts(self) -> Mapping[DeliveryState, int]:
         """See ``Outbox``."""
         counts: dict[DeliveryState, int] = {"pending": 0, "parked": 0}
-        count = select(outbox.c.state, func.count()).where(outbox.c.state.in_(sorted(counts))).group_by(outbox.c.state)
-        async with self._database.read() as connection:
-            rows = (await connection.execute(count)).all()
-        return counts | {row[0]: row[1] for row in rows}
+        count = (
+            select(outbox.c.state, func.count().label("count"))
+            .where(outbox.c.state.in_(sorted(counts)))
+            .group_by(outbox.c.state)
+        )
+        return counts | {row["state"]: row["count"] for row in await self._database.rows(count)}
 
     async def retry(self, name: str | None, *, now: int) -> int:
         """See ``Outbox``."""
         again = update(outbox).where(outbox.c.state == "parked").values(state="pending", next_attempt_at=now)
         if name is not None:
             again = again.where((outbox.c.delivery_id == name) | (outbox.c.booking_id == name))
-        async with self._database.write() as connection:
-            return len((await connection.execute(again.returning(outbox.c.number))).all())
+        again = again.returning(outbox.c.number)
+        return await self._database.write(lambda connection: len(connection.execute(again).all()))
 
     async def prune(self, *, before: int) -> None:
         """See ``Outbox``."""
         is_over = outbox.c.state.not_in(("pending", "parked")) & (outbox.c.created_at < before)
-        async with self._database.write() as connection:
-            await connection.execute(delete(outbox).where(is_over))
-            await connection.execute(delete(webhooks).where(webhooks.c.received_at < before))
+        await self._database.execute(
+            delete(outbox).where(is_over), delete(webhooks).where(webhooks.c.received_at < before)
+        )
 
 
-async def add_deliveries(connection: AsyncConnection, deliveries: Sequence[Delivery]) -> None:
+def add_deliveries(connection: Connection, deliveries: Sequence[Delivery]) -> None:
     """Store deliveries in the transaction of whatever entails them; what is there already stays as it is."""
     trace = bound_ids()
     rows = [
@@ -127,13 +122,13 @@ async def add_deliveries(connection: AsyncConnection, deliveries: Sequence[Deliv
         | {"document": delivery.model_copy(update={"trace": trace}).model_dump_json(include=_IN_DOCUMENT)}
         for delivery in deliveries
     ]
-    await insert_new(connection, outbox, rows, keys=("delivery_id",))
+    insert_new(connection, outbox, rows, keys=("delivery_id",))
 
 
-async def is_new_event(connection: AsyncConnection, event_id: str, at: int) -> bool:
+def is_new_event(connection: Connection, event_id: str, at: int) -> bool:
     """Note an event in the transaction of what it does, and return whether it was not known."""
     row = {"event_id": event_id, "received_at": at}
-    return await insert_if_new(connection, webhooks, row, keys=("event_id",))
+    return insert_if_new(connection, webhooks, row, keys=("event_id",))
 
 
 def _delivery(row: RowMapping) -> Delivery:

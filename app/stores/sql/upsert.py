@@ -4,29 +4,28 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Table, func
+from sqlalchemy import Connection, Table, func
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 Rows = Sequence[dict[str, Any]]
 Names = tuple[str, ...]
 Insert = sqlite.Insert | postgresql.Insert
 
 
-async def insert_new(connection: AsyncConnection, table: Table, rows: Rows, *, keys: Names) -> None:
+def insert_new(connection: Connection, table: Table, rows: Rows, *, keys: Names) -> None:
     """Insert ``rows``; one whose ``keys`` are there already is left out."""
     if rows:
-        await connection.execute(_insert_new(connection.dialect.name, table, keys), rows)
+        connection.execute(_insert_new(connection.dialect.name, table, keys), rows)
 
 
-async def insert_if_new(connection: AsyncConnection, table: Table, row: dict[str, Any], *, keys: Names) -> bool:
+def insert_if_new(connection: Connection, table: Table, row: dict[str, Any], *, keys: Names) -> bool:
     """Insert ``row`` and return True, unless its ``keys`` are there already."""
-    result = await connection.execute(_insert_new(connection.dialect.name, table, keys), row)
+    result = connection.execute(_insert_new(connection.dialect.name, table, keys), row)
     return bool(result.rowcount)
 
 
-async def insert_or_update(
-    connection: AsyncConnection, table: Table, rows: Rows, *, keys: Names, update: Names, fill: Names = ()
+def insert_or_update(
+    connection: Connection, table: Table, rows: Rows, *, keys: Names, update: Names, fill: Names = ()
 ) -> None:
     """Insert ``rows``.
 
@@ -34,7 +33,7 @@ async def insert_or_update(
     ``fill`` that are NULL there.
     """
     if rows:
-        await connection.execute(_insert_or_update(connection.dialect.name, table, keys, update, fill), rows)
+        connection.execute(_insert_or_update(connection.dialect.name, table, keys, update, fill), rows)
 
 
 # Building these statements takes longer than running them; there is a handful of each.

@@ -1,0 +1,111 @@
+"""A Postgres database, over a pool of connections."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import anyio
+import structlog
+from sqlalchemy import URL, func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from app.core.errors import Misconfigured
+from app.stores.sql.drivers.base import CLOSE_SECONDS, COMMON_FAILURES, Work, undisturbed
+
+T = TypeVar("T")
+
+log = structlog.stdlib.get_logger("voztaxi.database")
+
+_MIGRATION_LOCK = 0x766F7A  # "voz": any number will do that nobody else takes in the same database
+
+
+class PostgresDriver:
+    """A ``Driver``.
+
+    Args:
+        address: The database.
+        timeout: Longest that a connection is waited for and a statement takes, in seconds.
+        pool_size: Connections that are held at most.
+        auto_migrate: Whether the tables may be changed without an operator.
+
+    Raises:
+        Misconfigured: Its package is not installed.
+    """
+
+    def __init__(self, address: URL, *, timeout: float, pool_size: int, auto_migrate: bool) -> None:
+        self.failures = COMMON_FAILURES + _own_failures()
+        self.auto_migrate = auto_migrate
+        self._engine = create_async_engine(
+            address,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=timeout,
+            pool_pre_ping=True,
+            connect_args=_options(timeout),
+            hide_parameters=True,
+        )
+        self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def check(self) -> None:
+        """See ``Driver``."""
+
+    async def read(self, work: Work[T], deadline: float) -> T:
+        """See ``Driver``."""
+        with undisturbed(deadline):
+            async with self._connected(self._reading) as connection:
+                return await connection.run_sync(work)
+
+    async def write(self, work: Work[T], deadline: float) -> T:
+        """See ``Driver``."""
+        # Cancelled, the driver breaks a statement off, and the connection is lost.
+        with undisturbed(deadline):
+            async with self._connected(self._engine) as connection, connection.begin():
+                return await connection.run_sync(work)
+
+    async def migrate(self, work: Work[T]) -> T:
+        """See ``Driver``."""
+        async with self._engine.connect() as connection, connection.begin():
+            # No limit on the wait for another process and on a long statement. But a table that is in
+            # use is waited for no longer than ever: all who come after would wait as well.
+            await connection.execute(text("SET LOCAL statement_timeout = 0"))
+            await connection.execute(text("SET LOCAL lock_timeout = 0"))
+            await connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+            await connection.execute(text("SET LOCAL lock_timeout = DEFAULT"))
+            return await connection.run_sync(work)
+
+    async def dispose(self) -> None:
+        """See ``Driver``."""
+        with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+            await self._engine.dispose()
+
+    @asynccontextmanager
+    async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        connection = await engine.connect()
+        try:
+            yield connection
+        finally:
+            # What was committed stays committed: giving the connection back must not make it look like a failure.
+            with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+                try:
+                    await connection.close()
+                except self.failures as error:
+                    log.warning("connection could not be given back", exc_info=error)
+
+
+def _options(timeout: float) -> dict[str, Any]:
+    """Return arguments for the driver: the server gives up when its client has."""
+    limit = str(int(timeout * 1000))
+    limits = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+    return {
+        "timeout": timeout,
+        "server_settings": {"application_name": "voztaxi", "jit": "off"} | dict.fromkeys(limits, limit),
+    }
+
+
+def _own_failures() -> tuple[type[Exception], ...]:
+    """Return what the driver raises by itself while it connects."""
+    try:
+        import asyncpg  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise Misconfigured("DATABASE_URL needs Postgres's driver: pip install 'voztaxi[postgres]'") from error
+    return asyncpg.PostgresError, asyncpg.InterfaceError
