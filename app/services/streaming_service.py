@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -213,6 +212,8 @@ class StreamingService:
         language: str | None = None,
         strategy: MultitaskStrategy = "interrupt",
         message_id: str | None = None,
+        is_first: bool = False,
+        subscription: "Subscription | None" = None,
         history_lines: int | None = None,
         replaces: Replaced | None = None,
     ) -> str:
@@ -229,6 +230,8 @@ class StreamingService:
             language: Language tag the front end gives.
             strategy: What to do if a turn runs.
             message_id: The front end's own name for the message; one name has one turn in a thread.
+            is_first: The name was made a moment ago, so nobody can have sent it before.
+            subscription: One that the caller has just opened: whose the thread is need not be asked again.
             history_lines: Newest lines of the conversation that the model is given.
             replaces: The turn that this one takes the place of; the caller has the thread (``hold``).
 
@@ -244,9 +247,13 @@ class StreamingService:
         if self.draining:
             raise Draining
         self.check(text)
-        is_early = await self._threads.authorise(thread_id, caller) is None
+        if subscription is not None and (subscription.thread_id, subscription.caller) == (thread_id, caller):
+            is_early = not subscription.is_open
+        else:
+            is_early = await self._threads.authorise(thread_id, caller) is None
         turn_id = self._new_id() if message_id is None else self.turn_of(thread_id, message_id)
-        if message_id is not None and (self._has(thread_id, turn_id) or await self._runner.has_begun(turn_id)):
+        may_be_known = message_id is not None and not is_first
+        if may_be_known and (self._has(thread_id, turn_id) or await self._runner.has_begun(turn_id)):
             raise DuplicateMessage(turn_id)
         if strategy == "reject" and thread_id not in self._lanes and not await self._shared_lanes.free([thread_id]):
             raise TurnInProgress
@@ -301,7 +308,7 @@ class StreamingService:
     @asynccontextmanager
     async def subscribe(
         self, thread_id: str, *, after_seq: int | None = None, epoch: str | None = None, caller: Caller = ANYONE
-    ) -> AsyncIterator[LogReader]:
+    ) -> AsyncIterator["Subscription"]:
         """Open a reader of a thread's events, and count as a listener meanwhile.
 
         Args:
@@ -315,13 +322,13 @@ class StreamingService:
                 was faster to open the thread.
         """
         is_open = await self._threads.authorise(thread_id, caller) is not None
-        async with self._log.open(thread_id, after_seq=after_seq, epoch=epoch) as opened:
-            reader = opened if is_open else _EarlyReader(opened, partial(self._threads.authorise, thread_id, caller))
+        async with self._log.open(thread_id, after_seq=after_seq, epoch=epoch) as reader:
+            subscription = Subscription(reader, thread_id, caller, self._threads, is_open=is_open)
             lane = self._lanes.setdefault(thread_id, _Lane())
             lane.listeners += 1
             lane.welcome()
             try:
-                yield reader
+                yield subscription
             finally:
                 lane.listeners -= 1
                 self._mind_listeners(thread_id, lane)
@@ -534,23 +541,33 @@ class StreamingService:
             del self._lanes[thread_id]
 
 
-class _EarlyReader:
-    """A ``LogReader`` of a thread that nobody had opened: whose it is shows with its first event.
+class Subscription:
+    """A ``LogReader`` of a thread for one caller.
+
+    Where nobody had opened the thread, whose it is shows with its first event.
 
     Args:
         reader: Reads.
-        authorise: Returns the conversation; None as long as nobody has opened it.
+        thread_id: The thread.
+        caller: Who reads.
+        threads: Know whose the thread is.
+        is_open: Whether somebody has opened the thread, and the caller may read it.
     """
 
-    def __init__(self, reader: LogReader, authorise: Callable[[], Awaitable[object | None]]) -> None:
-        self._reader = reader
-        self._authorise = authorise
-        self._is_allowed = False
+    def __init__(
+        self, reader: LogReader, thread_id: str, caller: Caller, threads: ThreadService, *, is_open: bool
+    ) -> None:
+        self.thread_id = thread_id
+        self.caller = caller
+        self.is_open = is_open
         self.recovered = reader.recovered
         self.position = reader.position
+        self._reader = reader
+        self._threads = threads
 
     async def read(self) -> Sequence[Record]:
         """See ``LogReader``. Raises ``ForbiddenThread`` where the thread has become somebody else's."""
         records = await self._reader.read()
-        self._is_allowed = self._is_allowed or await self._authorise() is not None
+        if not self.is_open:
+            self.is_open = await self._threads.authorise(self.thread_id, self.caller) is not None
         return records

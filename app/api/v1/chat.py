@@ -145,7 +145,12 @@ async def _run(
     try:
         async with streaming.subscribe(thread_id, caller=caller) as reader:
             turn_id = await streaming.submit(
-                text, thread_id=thread_id, caller=caller, client_id=client_id, message_id=message_id
+                text,
+                thread_id=thread_id,
+                caller=caller,
+                client_id=client_id,
+                message_id=message_id,
+                subscription=reader,
             )
             answer = await _collect(reader, thread_id, turn_id)
     except (DuplicateMessage, LogTruncated) as reason:

@@ -94,6 +94,8 @@ class _Asked:
     text: str
     place: Place
     """Where the client is; number -1 where it has nothing yet."""
+    is_first: bool
+    """The message got its name here and now."""
     caller: Caller
     client_id: str | None
     language: str | None
@@ -121,6 +123,7 @@ async def stream_chat(
     asked = _Asked(
         text=request.message,
         place=place,
+        is_first=not last_event_id and message_id is None,
         caller=caller_at(connection, claims).saying(_text(metadata, "user_id", 256)),
         client_id=_text(metadata, "client_id", 256),
         language=_text(metadata, "language", 35),
@@ -180,6 +183,8 @@ async def _begin(services: Services, asked: _Asked, stack: AsyncExitStack) -> "_
                     client_id=asked.client_id,
                     language=asked.language,
                     message_id=place.message_id,
+                    is_first=asked.is_first,
+                    subscription=reader,
                 )
             except DuplicateMessage:
                 pass

@@ -1,7 +1,9 @@
 """An SQLite file: its statements run in worker threads, a transaction at a time."""
 
 import sqlite3
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 import anyio
 from anyio import CapacityLimiter, to_thread
@@ -9,7 +11,9 @@ from sqlalchemy import URL, create_engine, event
 from sqlalchemy.engine import Connection, Engine
 
 from app.stores.sql.drivers.base import CLOSE_SECONDS, COMMON_FAILURES, Work, undisturbed
+from app.stores.sql.drivers.write_queue import Write, WriteQueue
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 _PRAGMAS = ("PRAGMA busy_timeout=5000", "PRAGMA synchronous=NORMAL", "PRAGMA foreign_keys=ON")
@@ -21,8 +25,8 @@ class SqliteDriver:
     """A ``Driver``.
 
     A transaction is one visit to a thread, not one for each statement: a statement takes some twenty
-    microseconds, the way there and back several times that. There is one writer at a time: SQLite has
-    one, and a queue here is fairer than its busy loop.
+    microseconds, the way there and back several times that. SQLite has one writer at a time, and a queue
+    here is fairer than its busy loop; who waits in it goes along with the next one (``write_queue.py``).
 
     Args:
         address: The file, whose folder must exist.
@@ -49,9 +53,8 @@ class SqliteDriver:
         )
         event.listen(self._engine, "connect", _prepare)
         event.listen(self._engine, "begin", _begin)
-        self._writing = self._engine.execution_options(writes=True)
-        self._one_writer = anyio.Lock(fast_acquire=True)
         self._threads = CapacityLimiter(_THREADS)
+        self._writes = WriteQueue(partial(self._in_thread, _write, self._engine.execution_options(writes=True)))
 
     async def check(self) -> None:
         """See ``Driver``: SQLite's own words, "unable to open database file", do not say what is missing."""
@@ -68,8 +71,7 @@ class SqliteDriver:
 
     async def write(self, work: Work[T], deadline: float) -> T:
         """See ``Driver``."""
-        async with self._one_writer:
-            return await self._in_thread(_write, self._writing, work, deadline)
+        return await self._writes.run(work, deadline)
 
     async def migrate(self, work: Work[T]) -> T:
         """See ``Driver``."""
@@ -80,12 +82,11 @@ class SqliteDriver:
         with anyio.move_on_after(CLOSE_SECONDS, shield=True):
             await to_thread.run_sync(self._engine.dispose, abandon_on_cancel=True)
 
-    async def _in_thread(self, run: Any, engine: Engine, work: Work[T], deadline: float) -> T:
+    async def _in_thread(self, run: Callable[[Engine, S], T], engine: Engine, what: S, deadline: float) -> T:
         with undisturbed(deadline):
             # A thread cannot be stopped. What is late ends by itself, at the latest when SQLite has waited
             # enough for another process.
-            done: T = await to_thread.run_sync(run, engine, work, abandon_on_cancel=True, limiter=self._threads)
-            return done
+            return await to_thread.run_sync(run, engine, what, abandon_on_cancel=True, limiter=self._threads)
 
 
 def _read(engine: Engine, work: Work[T]) -> T:
@@ -93,9 +94,31 @@ def _read(engine: Engine, work: Work[T]) -> T:
         return work(connection)
 
 
-def _write(engine: Engine, work: Work[T]) -> T:
-    with engine.begin() as connection:
-        return work(connection)
+def _write(engine: Engine, writes: Sequence[Write]) -> None:
+    """Run writes in one transaction; one that raises takes back what it did, and nothing else."""
+    try:
+        with engine.begin() as connection:
+            if len(writes) == 1:
+                writes[0].run(connection)
+            else:
+                for write in writes:
+                    _write_one(connection, write)
+        for write in writes:
+            write.settle()
+    except BaseException as error:
+        for write in writes:
+            write.fail(error)
+
+
+def _write_one(connection: Connection, write: Write) -> None:
+    try:
+        with connection.begin_nested():
+            write.run(connection)
+    except Exception as error:
+        # After some errors, a full disk for one, SQLite has taken back the whole transaction.
+        if not connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
+            raise
+        write.fail(error)
 
 
 def _migrate(engine: Engine, work: Work[T]) -> T:
