@@ -1,14 +1,19 @@
 """Every implementation of each store, to hold against one specification."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from threading import get_ident, main_thread
 from typing import Protocol
 
+import anyio
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import Connection, Executable
+from sqlalchemy.util import await_only
 
 from app.stores.base import AccountStore, BookingStore, ConversationStore, EventLog, Outbox
 from app.stores.memory import (
@@ -248,3 +253,54 @@ async def accounts(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
 def bookings(books: Books) -> BookingStore:
     """Every booking store."""
     return books.bookings
+
+
+class Loop:
+    """The event loop of a test, for work that a database runs there or in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    def call(self, callback: Callable[[], object]) -> None:
+        """Have ``callback`` called on the loop."""
+        self._loop.call_soon_threadsafe(callback)
+
+    def wait(self, event: anyio.Event) -> None:
+        """Wait for an event, in a thread or in a greenlet of SQLAlchemy's."""
+        if get_ident() == main_thread().ident:
+            await_only(event.wait())
+        else:
+            asyncio.run_coroutine_threadsafe(event.wait(), self._loop).result()
+
+
+class OpenTransaction:
+    """A transaction that stays open until it is let go.
+
+    Args:
+        statement: What it has run by then.
+    """
+
+    def __init__(self, statement: Executable) -> None:
+        self.begun = anyio.Event()
+        self.let_go = anyio.Event()
+        self._statement = statement
+        self._loop = Loop()
+
+    def work(self, connection: Connection) -> None:
+        """Run the statement, and wait."""
+        connection.execute(self._statement)
+        self._loop.call(self.begun.set)
+        self._loop.wait(self.let_go)
+
+
+@asynccontextmanager
+async def transaction(database: Database, statement: Executable) -> AsyncIterator[None]:
+    """Have a transaction that has run ``statement`` open within the block; then it is committed."""
+    held = OpenTransaction(statement)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(database.write, held.work)
+        await held.begun.wait()
+        try:
+            yield
+        finally:
+            held.let_go.set()

@@ -6,14 +6,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, select
+from sqlalchemy.engine.default import DefaultDialect
 
 from app.core.errors import LogTruncated, StoreError
 from app.models.events import AgentChunk, Position, Record, ThreadEvent, ToolCall, ToolResult, TurnEnd
@@ -21,7 +22,7 @@ from app.stores.base import EventLog, LogReader
 from app.stores.sql.database import Database
 from app.stores.sql.limits import LogLimits
 from app.stores.sql.tables import events as event_table
-from tests.contract.conftest import DAY_MS, SMALL, Limits, Logs, MemoryLogs, SqlLogs
+from tests.contract.conftest import DAY_MS, SMALL, Limits, Logs, Loop, MemoryLogs, SqlLogs
 
 pytestmark = pytest.mark.contract
 
@@ -362,8 +363,8 @@ class TestOnAFile:
             with pytest.raises(StoreError):
                 await log.append(T, chunks("not made", "not made"), durable=True)
             commits.fail = ""
-        async with Database(sql_logs.url) as database, database.read() as connection:
-            assert (await connection.execute(select(event_table.c.seq))).scalars().all() == [1]
+        async with Database(sql_logs.url) as database:
+            assert [row["seq"] for row in await database.rows(select(event_table.c.seq))] == [1]
         async with sql_logs.open() as log:
             assert await log.position(T) == before
             assert await append(log, chunks(2)) == [2]
@@ -440,12 +441,12 @@ class TestOnAFile:
         async with sql_logs.open() as log:
             await log.append(T, chunks(1))
 
-        async def refuse(*_: object, **__: object) -> None:
+        def refuse(*_: object, **__: object) -> None:
             raise OSError("the disk is gone")
 
         async with sql_logs.open() as log:
             with monkeypatch.context() as patch:
-                patch.setattr(AsyncConnection, "execute", refuse)
+                patch.setattr(Connection, "execute", refuse)
                 for attempt in (log.position(T), log.append(T, chunks(2)), log.append(T, chunks(2), durable=True)):
                     with pytest.raises(StoreError):
                         await attempt
@@ -539,22 +540,27 @@ class Commits:
     def __init__(self) -> None:
         self.fail = ""
         self.failed = anyio.Event()
+        self._loop = Loop()
+
+    def note(self) -> None:
+        """Tell whoever waits for a failure."""
+        self._loop.call(self.failed.set)
 
 
 @pytest.fixture
-def commits(monkeypatch: pytest.MonkeyPatch) -> Commits:
+async def commits(monkeypatch: pytest.MonkeyPatch) -> Commits:
     """The knob, in place."""
     knob = Commits()
-    commit = AsyncConnection.commit
+    commit = DefaultDialect.do_commit
 
-    async def commit_or_fail(connection: AsyncConnection) -> None:
+    def commit_or_fail(dialect: DefaultDialect, connection: Any) -> None:
         if knob.fail != "before":
-            await commit(connection)
+            commit(dialect, connection)
         if knob.fail:
-            knob.failed.set()
+            knob.note()
             raise OSError("the disk is full")
 
-    monkeypatch.setattr(AsyncConnection, "commit", commit_or_fail)
+    monkeypatch.setattr(DefaultDialect, "do_commit", commit_or_fail)
     return knob
 
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import anyio
 import pytest
+from sqlalchemy import text
 
 from app.chaos.services import Postgres, run_postgres
 from app.core.errors import StoreError
@@ -15,6 +16,7 @@ from app.models.delivery import cancelled_by_rider
 from app.stores.sql.bookings import SqlBookingStore
 from app.stores.sql.conversations import SqlConversationStore
 from app.stores.sql.database import Database
+from tests.contract.conftest import transaction
 from tests.contract.test_stores import booking, conversation, message, turn
 
 pytestmark = pytest.mark.contract
@@ -127,10 +129,9 @@ class TestPostgres:
     async def test_writers_of_one_process_do_not_wait_for_each_other(self, postgres_url: str) -> None:
         async with Database(postgres_url, auto_migrate=True) as database:
             store = SqlBookingStore(database)
-            async with database.write():
-                async with database.write():
-                    await store.create(booking())
-                assert await store.get("booking-1") == booking()
+            async with transaction(database, text("SELECT 1")), transaction(database, text("SELECT 1")):
+                await store.create(booking())
+            assert await store.get("booking-1") == booking()
 
     async def test_more_writers_than_connections_take_turns(self, postgres_url: str) -> None:
         async with Database(postgres_url, pool_size=2, auto_migrate=True) as database:
@@ -141,8 +142,7 @@ class TestPostgres:
     async def test_a_lock_that_is_held_for_too_long_is_a_store_error(self, postgres_url: str) -> None:
         async with Database(postgres_url, auto_migrate=True) as patient, Database(postgres_url, timeout=0.3) as other:
             await SqlBookingStore(patient).create(booking())
-            async with patient.write() as connection:
-                await connection.exec_driver_sql("SELECT 1 FROM bookings FOR UPDATE")
+            async with transaction(patient, text("SELECT 1 FROM bookings FOR UPDATE")):
                 with pytest.raises(StoreError):
                     await SqlBookingStore(other).revise("booking-1", partial(cancelled_by_rider, now=1))
             changed = await SqlBookingStore(other).revise("booking-1", partial(cancelled_by_rider, now=1))

@@ -45,22 +45,24 @@ def differences(connection: Connection) -> list[Any]:
 
 
 async def revision(database: Database) -> str | None:
-    async with database.read() as connection:
-        return await connection.run_sync(migrations.revision)
+    return await database.read(migrations.revision)
 
 
 async def make_without_migrations(url: str) -> None:
     """Make tables as they were made before there were revisions, with a conversation and a booking."""
     database = Database(url, auto_migrate=True)
     said = {"thread_id": "thread", "id": "message-1", "document": message().model_dump_json()}
-    async with database.write() as connection:
-        await connection.run_sync(migrations.upgrade, "0001")
-        await connection.execute(text("DROP TABLE alembic_version"))
-        await connection.execute(insert(bookings).values(**_row(booking())))
-        await connection.execute(
+
+    def make(connection: Connection) -> None:
+        migrations.upgrade(connection, "0001")
+        connection.execute(text("DROP TABLE alembic_version"))
+        connection.execute(insert(bookings).values(**_row(booking())))
+        connection.execute(
             text("INSERT INTO conversations (thread_id, created_at, updated_at) VALUES ('thread', 1, 1)")
         )
-        await connection.execute(insert(messages).values(**said))
+        connection.execute(insert(messages).values(**said))
+
+    await database.write(make)
     await database.__aexit__(None, None, None)
 
 
@@ -74,16 +76,13 @@ def test_the_revisions_are_one_line_and_their_files_begin_with_their_numbers() -
 
 
 async def test_an_empty_database_becomes_what_the_code_needs(database: Database) -> None:
-    async with database.read() as connection:
-        assert await connection.run_sync(differences) == []
+    assert await database.read(differences) == []
     assert await revision(database) == migrations.HEAD
 
 
 async def test_the_comparison_sees_a_column_that_has_no_migration(database: Database) -> None:
-    async with database.write() as connection:
-        await connection.execute(text("ALTER TABLE turns ADD COLUMN forgotten TEXT"))
-    async with database.read() as connection:
-        assert len(await connection.run_sync(differences)) == 1
+    await database.write(lambda connection: connection.execute(text("ALTER TABLE turns ADD COLUMN forgotten TEXT")))
+    assert len(await database.read(differences)) == 1
 
 
 async def test_tables_that_were_made_before_there_were_revisions_are_taken_over(database_url: str) -> None:
@@ -96,8 +95,7 @@ async def test_tables_that_were_made_before_there_were_revisions_are_taken_over(
         assert list(await store.messages("thread")) == [message()]
         await store.forget("thread")  # what refers to it goes along: foreign keys are on again
         assert list(await store.messages("thread")) == []
-        async with database.read() as connection:
-            assert await connection.run_sync(differences) == []
+        assert await database.read(differences) == []
 
 
 async def test_processes_that_start_at_once_take_turns(database_url: str) -> None:
@@ -130,13 +128,14 @@ async def test_a_migration_that_fails_changes_nothing(database_url: str, monkeyp
         patch.setattr(migrations, "upgrade", fail)
         with pytest.raises(ZeroDivisionError):
             await database.migrate()
-    async with database, database.read() as connection:
-        assert not await connection.run_sync(lambda sync: sync.dialect.has_table(sync, "half_done"))
+    async with database:
+        assert not await database.read(lambda connection: connection.dialect.has_table(connection, "half_done"))
 
 
 async def test_tables_of_a_newer_version_are_left_alone(database_url: str) -> None:
-    async with Database(database_url, auto_migrate=True) as database, database.write() as connection:
-        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    newer = text("UPDATE alembic_version SET version_num = '9999'")
+    async with Database(database_url, auto_migrate=True) as database:
+        await database.write(lambda connection: connection.execute(newer))
     with pytest.raises(Misconfigured, match="newer"):
         async with Database(database_url, auto_migrate=True):
             pass

@@ -1,23 +1,27 @@
 """What every booking store and every conversation store promises."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select
+from sqlalchemy.engine.default import DefaultDialect
 
 from app.core.errors import StoreError
 from app.models.booking import Booking, Place
 from app.models.conversation import Conversation, Message, TurnRecord
 from app.models.delivery import cancelled_by_rider, delayed, told_by_fleet
 from app.stores.base import BookingStore, ConversationStore
-from app.stores.sql.bookings import SqlBookingStore
+from app.stores.sql.bookings import SqlBookingStore, _row
 from app.stores.sql.conversations import SqlConversationStore
 from app.stores.sql.database import Database
 from app.stores.sql.tables import bookings as booking_table
 from app.stores.sql.upsert import insert_new
+from tests.contract.conftest import OpenTransaction, transaction
 
 pytestmark = pytest.mark.contract
 
@@ -306,34 +310,89 @@ class TestDatabase:
     async def test_an_error_rolls_the_transaction_back_and_the_next_one_works(self, database: Database) -> None:
         row = {"booking_id": "b", "request_key": "k", "thread_id": "t", "status": "accepted", "document": "{}"}
 
-        async def fail() -> None:
-            async with database.write() as connection:
-                await insert_new(connection, booking_table, [row], keys=("request_key",))
-                raise ZeroDivisionError
+        def fail(connection: Connection) -> None:
+            insert_new(connection, booking_table, [row], keys=("request_key",))
+            raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
-            await fail()
+            await database.write(fail)
         with pytest.raises(StoreError):
-            async with database.write() as connection:
-                await connection.execute(booking_table.insert(), row | {"status": None})
-        async with database.read() as connection:
-            assert (await connection.execute(select(booking_table))).all() == []
+            await database.execute(booking_table.insert().values(**row | {"status": None}))
+        assert await database.rows(select(booking_table)) == []
         await SqlBookingStore(database).create(booking())
+
+    async def test_writes_that_wait_for_another_one_share_a_transaction(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        commits = 0
+        commit = DefaultDialect.do_commit
+
+        def count(dialect: DefaultDialect, connection: Any) -> None:
+            nonlocal commits
+            commits += 1
+            commit(dialect, connection)
+
+        def fail(connection: Connection) -> None:
+            connection.execute(booking_table.delete())
+            raise ZeroDivisionError
+
+        async with Database(f"sqlite+aiosqlite:///{tmp_path / 'shared.db'}") as database:
+            store = SqlBookingStore(database)
+            monkeypatch.setattr(DefaultDialect, "do_commit", count)
+            async with anyio.create_task_group() as tasks, transaction(database, booking_table.delete()):
+                for number in range(20):
+                    tasks.start_soon(store.create, booking(number))
+                tasks.start_soon(_raises, ZeroDivisionError, database, fail)
+                await anyio.wait_all_tasks_blocked()
+            assert len(await store.list("thread")) == 20
+            assert commits == 2
+
+    async def test_where_the_whole_transaction_is_taken_back_nobody_who_shared_it_was_stored(
+        self, tmp_path: Path
+    ) -> None:
+        async with Database(f"sqlite+aiosqlite:///{tmp_path / 'shared.db'}") as database:
+            store = SqlBookingStore(database)
+
+            def take_back(connection: Connection) -> None:
+                # As SQLite itself does where the disk is full.
+                connection.connection.driver_connection.execute("ROLLBACK")  # type: ignore[union-attr]
+                raise OSError("the disk is full")
+
+            async with anyio.create_task_group() as tasks, transaction(database, booking_table.delete()):
+                tasks.start_soon(_raises, StoreError, database, partial(_create, booking(1)))
+                tasks.start_soon(_raises, StoreError, database, take_back)
+                tasks.start_soon(_raises, StoreError, database, partial(_create, booking(2)))
+                await anyio.wait_all_tasks_blocked()
+            assert list(await store.list("thread")) == []
+            await store.create(booking())
+
+    async def test_a_write_whose_time_is_up_before_it_begins_never_happens(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with Database(f"sqlite+aiosqlite:///{tmp_path / 'late.db'}") as database:
+            store = SqlBookingStore(database)
+            async with transaction(database, booking_table.delete()):
+                monkeypatch.setattr(database, "_timeout", 0.01)
+                with pytest.raises(StoreError):
+                    await store.create(booking())
+                monkeypatch.undo()
+            await store.create(booking(2))
+            assert list(await store.list("thread")) == [booking(2)]
 
     async def test_a_read_does_not_wait_for_a_writer(self, database: Database) -> None:
         store = SqlBookingStore(database)
-        async with database.write() as connection:
-            await connection.execute(booking_table.delete())
+        async with transaction(database, booking_table.delete()):
             assert await store.get("booking-1") is None
 
     async def test_a_transaction_that_hangs_is_a_store_error_and_the_next_one_works(
         self, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        late = OpenTransaction(booking_table.delete())
         with monkeypatch.context() as patch:
             patch.setattr(database, "_timeout", 0.01)
             with pytest.raises(StoreError):
-                async with database.write():
-                    await anyio.sleep_forever()
+                await database.write(late.work)
+        late.let_go.set()
         assert await SqlBookingStore(database).create(booking()) == booking()
 
     async def test_a_cancelled_write_is_there_wholly_or_not_at_all(self, database: Database) -> None:
@@ -364,3 +423,12 @@ class TestDatabase:
                     scope.cancel()
         await store.create(booking(99))
         assert await store.get("booking-99") == booking(99)
+
+
+def _create(made: Booking, connection: Connection) -> None:
+    insert_new(connection, booking_table, [_row(made)], keys=("request_key",))
+
+
+async def _raises(kind: type[Exception], database: Database, work: Callable[[Connection], None]) -> None:
+    with pytest.raises(kind):
+        await database.write(work)

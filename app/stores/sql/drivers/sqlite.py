@@ -1,8 +1,6 @@
 """An SQLite file: its statements run in worker threads, a transaction at a time."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TypeVar
 
 import anyio
@@ -11,9 +9,8 @@ from sqlalchemy import URL, create_engine, event
 from sqlalchemy.engine import Connection, Engine
 
 from app.stores.sql.drivers.base import CLOSE_SECONDS, COMMON_FAILURES, Work, undisturbed
-from app.stores.sql.drivers.write_queue import Write, WriteQueue
+from app.stores.sql.drivers.sqlite_writer import SqliteWriter
 
-S = TypeVar("S")
 T = TypeVar("T")
 
 _PRAGMAS = ("PRAGMA busy_timeout=5000", "PRAGMA synchronous=NORMAL", "PRAGMA foreign_keys=ON")
@@ -26,7 +23,7 @@ class SqliteDriver:
 
     A transaction is one visit to a thread, not one for each statement: a statement takes some twenty
     microseconds, the way there and back several times that. SQLite has one writer at a time, and a queue
-    here is fairer than its busy loop; who waits in it goes along with the next one (``write_queue.py``).
+    here is fairer than its busy loop; who waits in it goes along with the next one (``sqlite_writer.py``).
 
     Args:
         address: The file, whose folder must exist.
@@ -48,13 +45,12 @@ class SqliteDriver:
             pool_size=_THREADS,
             max_overflow=_THREADS,
             pool_timeout=timeout,
-            pool_reset_on_return=None,
             hide_parameters=True,
         )
         event.listen(self._engine, "connect", _prepare)
         event.listen(self._engine, "begin", _begin)
         self._threads = CapacityLimiter(_THREADS)
-        self._writes = WriteQueue(partial(self._in_thread, _write, self._engine.execution_options(writes=True)))
+        self._writer = SqliteWriter(self._engine.execution_options(writes=True))
 
     async def check(self) -> None:
         """See ``Driver``: SQLite's own words, "unable to open database file", do not say what is missing."""
@@ -67,11 +63,13 @@ class SqliteDriver:
 
     async def read(self, work: Work[T], deadline: float) -> T:
         """See ``Driver``."""
-        return await self._in_thread(_read, self._engine, work, deadline)
+        with undisturbed(deadline):
+            # A thread cannot be stopped. What is late ends by itself.
+            return await to_thread.run_sync(_read, self._engine, work, abandon_on_cancel=True, limiter=self._threads)
 
     async def write(self, work: Work[T], deadline: float) -> T:
         """See ``Driver``."""
-        return await self._writes.run(work, deadline)
+        return await self._writer.run(work, deadline)
 
     async def migrate(self, work: Work[T]) -> T:
         """See ``Driver``."""
@@ -79,46 +77,14 @@ class SqliteDriver:
 
     async def dispose(self) -> None:
         """See ``Driver``."""
-        with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+        with anyio.move_on_after(2 * CLOSE_SECONDS, shield=True):
+            await self._writer.close()
             await to_thread.run_sync(self._engine.dispose, abandon_on_cancel=True)
-
-    async def _in_thread(self, run: Callable[[Engine, S], T], engine: Engine, what: S, deadline: float) -> T:
-        with undisturbed(deadline):
-            # A thread cannot be stopped. What is late ends by itself, at the latest when SQLite has waited
-            # enough for another process.
-            return await to_thread.run_sync(run, engine, what, abandon_on_cancel=True, limiter=self._threads)
 
 
 def _read(engine: Engine, work: Work[T]) -> T:
     with engine.connect() as connection:
         return work(connection)
-
-
-def _write(engine: Engine, writes: Sequence[Write]) -> None:
-    """Run writes in one transaction; one that raises takes back what it did, and nothing else."""
-    try:
-        with engine.begin() as connection:
-            if len(writes) == 1:
-                writes[0].run(connection)
-            else:
-                for write in writes:
-                    _write_one(connection, write)
-        for write in writes:
-            write.settle()
-    except BaseException as error:
-        for write in writes:
-            write.fail(error)
-
-
-def _write_one(connection: Connection, write: Write) -> None:
-    try:
-        with connection.begin_nested():
-            write.run(connection)
-    except Exception as error:
-        # After some errors, a full disk for one, SQLite has taken back the whole transaction.
-        if not connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
-            raise
-        write.fail(error)
 
 
 def _migrate(engine: Engine, work: Work[T]) -> T:
