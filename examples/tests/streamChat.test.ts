@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { type Retry, streamChat, StreamChatError, type StreamChatOptions, type StreamEvent } from "../streamChat";
 import { openProxy } from "./proxy";
 import { OLD_TOKEN, OTHER_TOKEN, savedTexts, SLOW, STRICT, TOKEN } from "./server";
@@ -63,6 +63,22 @@ test("wherever the line is cut, every chunk comes once and the text is the saved
   expect(requests.every((each) => lastEventId(each[0] ?? "") === undefined)).toBe(true);
   const resumed = requests.filter((each) => each.slice(1).some((request) => lastEventId(request) !== undefined));
   expect(resumed.length).toBeGreaterThan(20);
+});
+
+test("an answer whose bytes come one at a time is the same", async () => {
+  const real = fetch;
+  const bytewise = (): TransformStream<Uint8Array, Uint8Array> =>
+    new TransformStream({
+      transform: (bytes, controller) => bytes.forEach((_, index) => controller.enqueue(bytes.subarray(index, index + 1))),
+    });
+  vi.stubGlobal("fetch", async (...given: Parameters<typeof fetch>) => {
+    const { body, headers } = await real(...given);
+    return new Response(body?.pipeThrough(bytewise()) ?? null, { headers });
+  });
+  const events = await whole({ conversationId: "client-bytes" }).finally(() => vi.unstubAllGlobals());
+
+  expect(textOf(events)).toContain("¿");
+  expect(await savedTexts("client-bytes")).toEqual(["Hola", textOf(events)]);
 });
 
 test("a lost line is taken up no earlier than the server said", async () => {
