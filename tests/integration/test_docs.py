@@ -31,6 +31,7 @@ DOCUMENTS = (
     *READMES,
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "examples/README.md",
     *sorted(f"docs/{file.name}" for file in ROOT.glob("docs/*.md")),
 )
 TYPES = [kind_of(model) for model in (*EVENTS, *INPUTS)]

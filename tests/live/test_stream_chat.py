@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import httpx
 import jwt
 import pytest
 
+from app.chaos.services import free_port
 from tests.asgi import SentEvent, read_events
 from tests.live.nginx import run_nginx
 from tests.live.server import ROOT, Server, running_server
@@ -211,6 +213,14 @@ def test_a_proxy_passes_the_stream_on_as_it_comes_and_a_cut_one_goes_on_through_
     assert len(thread["messages"]) == 1, "the first words were there before the answer was"
     assert rest[-1].name == "end"
     assert raws(seen[:1] + resume(server.url, seen[:1])) == raws(seen + rest)
+
+
+def test_the_script_that_shows_a_cut_stream_ends_with_its_proof() -> None:
+    env = {**os.environ, "PORT": str(free_port())}
+    ran = subprocess.run([ROOT / "scripts" / "show_resume"], env=env, capture_output=True, text=True, check=False)
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.stdout.endswith("The text of the stream is the saved answer.\n")
 
 
 def test_the_script_that_measures_streams_reports_what_it_saw(server: Server, tmp_path: Path) -> None:
