@@ -487,6 +487,7 @@ def create_model(settings: Settings, gazetteer: Gazetteer) -> BaseChatModel:
             base_url=settings.openai_base_url,
             temperature=settings.llm_temperature,
             timeout_seconds=settings.llm_timeout_seconds,
+            count_tokens=settings.llm_count_tokens,
         )
     policy = OfflinePolicy(gazetteer)
 

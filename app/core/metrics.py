@@ -65,6 +65,11 @@ TURN_SECONDS = Histogram(
 TOOL_CALLS = Counter("voztaxi_tool_calls", "Tools that agents called, by what came of it.", ("tool", "outcome"))
 ANSWER_CHUNKS = Counter("voztaxi_answer_chunks", "Pieces of answers, as the chat model streamed them.", ("agent",))
 ANSWER_CHARACTERS = Counter("voztaxi_answer_characters", "Characters of answers.", ("agent",))
+MODEL_TOKENS = Counter(
+    "voztaxi_model_tokens",
+    "Tokens of the chat model, as its server counted them: what it was given, and what it answered.",
+    ("agent", "direction"),
+)
 
 # What is counted when somebody looks: set by app/services/figures.py.
 

@@ -21,6 +21,7 @@ from app.models.events import (
     AgentEnd,
     AgentError,
     AgentName,
+    ModelUsage,
     SttOutput,
     ThreadEvent,
     ToolCall,
@@ -126,6 +127,8 @@ class TraceObserver:
         self._turn: Span | None = None
         self._context = Context()
         self._agents: dict[AgentName, Span] = {}
+        self._used: dict[AgentName, tuple[int, int]] = {}
+        """Tokens of each agent that is at work."""
         self._tools: dict[str, Span] = {}
         self._tts: Span | None = None
         self._since = said.received_at
@@ -151,8 +154,11 @@ class TraceObserver:
                 self._call(event)
             case ToolResult():
                 self._answer(event)
+            case ModelUsage():
+                self._count(event)
             case AgentEnd():
                 self._since = event.ts
+                self._used.pop(event.agent, None)
                 span = self._agents.pop(event.agent, None)
                 if span is not None:
                     span.end(_ns(event.ts))
@@ -208,6 +214,14 @@ class TraceObserver:
             attributes = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": name, **self._traces.model}
             span = self._agents[name] = self._start(f"invoke_agent {name}", self._since, attributes)
         return span
+
+    def _count(self, event: ModelUsage) -> None:
+        """Add the tokens of an answer to those that its agent has used."""
+        given, answered = self._used.get(event.agent, (0, 0))
+        used = self._used[event.agent] = given + event.input_tokens, answered + event.output_tokens
+        span = self._agent(event.agent)
+        span.set_attribute("gen_ai.usage.input_tokens", used[0])
+        span.set_attribute("gen_ai.usage.output_tokens", used[1])
 
     def _call(self, event: ToolCall) -> None:
         name = known_tool(event.name, self._traces.tools)
