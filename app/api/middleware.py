@@ -8,6 +8,7 @@ import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.errors import code_of, count_refusal
 from app.core import metrics
 from app.core.trace_context import TRACEPARENT, read_traceparent
 
@@ -31,6 +32,13 @@ class RequestLog:
         """Serve one request, or one WebSocket."""
         if scope["type"] in ("http", "websocket"):
             TRACEPARENT.set(read_traceparent(scope["headers"]))
+        try:
+            await self._serve(scope, receive, send)
+        finally:
+            if (code := code_of(scope)) is not None:
+                count_refusal(code)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
