@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import httpx
@@ -75,6 +75,10 @@ from app.taxi.policy import OfflinePolicy
 from app.turns.observers import LogObserver, MetricsObserver
 from app.turns.runner import Observer, TurnLimits, TurnRunner
 
+if TYPE_CHECKING:  # an extra: it may not be there
+    from app.api.request_spans import RequestSpans
+    from app.turns.traces import Traces
+
 TOOLS = frozenset(tool.__name__ for agent in AGENTS.values() for tool in agent.tools)
 """The names of all tools: what a figure or a span may be labelled with."""
 
@@ -92,6 +96,15 @@ class Stores:
     checkpointer: BaseCheckpointSaver[Any]
     pings: dict[str, Ping]
     rates: RateCounter = field(default_factory=MemoryRateCounter)
+
+
+@dataclass(frozen=True, slots=True)
+class Tracing:
+    """What makes spans."""
+
+    traces: "Traces"
+    """Of conversations, turns and what they leave to be delivered."""
+    requests: "RequestSpans"
 
 
 @asynccontextmanager
@@ -115,15 +128,18 @@ async def open_services(
         new_id: Makes ids.
     """
     async with AsyncExitStack() as stack:
+        tracing: Tracing | None = None
         observers: list[Callable[[TurnInput], Observer]] = [LogObserver, partial(MetricsObserver, tools=TOOLS)]
         if settings.otel_exporter_otlp_endpoint is not None:
-            observers.append(await stack.enter_async_context(open_traces(settings, now_ms=now_ms)))
+            tracing = await stack.enter_async_context(open_tracing(settings, now_ms=now_ms))
+            observers.append(tracing.traces.observer)
         if stores is None:
             stores = await stack.enter_async_context(open_stores(settings, now_ms=now_ms, new_id=new_id))
         named, directory = await stack.enter_async_context(open_fleet(settings, now_ms=now_ms, new_id=new_id))
+        fleet = fleet or named
         dispatch = await stack.enter_async_context(
             DispatchService(
-                fleet=fleet or named,
+                fleet=fleet,
                 bookings=stores.bookings,
                 outbox=stores.outbox,
                 event_log=stores.event_log,
@@ -134,6 +150,8 @@ async def open_services(
                     wait=settings.dispatch_wait_seconds,
                     max_attempts=settings.dispatch_max_attempts,
                 ),
+                # A fleet that is not there is not asked: there is nothing to see.
+                observers=[tracing.traces.delivered] if tracing is not None and not fleet.takes_everything else [],
             )
         )
         gazetteer = Gazetteer.load()
@@ -228,6 +246,7 @@ async def open_services(
             health=health,
             figures=figures,
             now_ms=now_ms,
+            trace_request=None if tracing is None else tracing.requests,
         )
 
 
@@ -307,14 +326,15 @@ def rate_rules(settings: Settings) -> RateRules:
 
 
 @asynccontextmanager
-async def open_traces(settings: Settings, *, now_ms: NowMs) -> AsyncIterator[Callable[[TurnInput], Observer]]:
-    """Open what makes spans of turns and sends them to the collector that the settings name.
+async def open_tracing(settings: Settings, *, now_ms: NowMs) -> AsyncIterator["Tracing"]:
+    """Open what makes spans and sends them to the collector that the settings name.
 
     Raises:
         Misconfigured: Its package is not installed.
     """
     assert settings.otel_exporter_otlp_endpoint is not None, "settings see to it"
     with _extra("otel"):
+        from app.api.request_spans import RequestSpans
         from app.core.telemetry import open_tracer
         from app.turns.traces import Traces
 
@@ -326,7 +346,7 @@ async def open_traces(settings: Settings, *, now_ms: NowMs) -> AsyncIterator[Cal
     async with open_tracer(settings.otel_exporter_otlp_endpoint, version=version("voztaxi")) as tracer:
         traces = Traces(tracer, tools=TOOLS, model=model, personal=settings.log_personal, now_ms=now_ms)
         async with traces.kept():
-            yield traces.observer
+            yield Tracing(traces, RequestSpans(tracer))
 
 
 def open_database(settings: Settings) -> Database:
@@ -487,6 +507,7 @@ def create_model(settings: Settings, gazetteer: Gazetteer) -> BaseChatModel:
             base_url=settings.openai_base_url,
             temperature=settings.llm_temperature,
             timeout_seconds=settings.llm_timeout_seconds,
+            count_tokens=settings.llm_count_tokens,
         )
     policy = OfflinePolicy(gazetteer)
 

@@ -92,6 +92,7 @@ class FakeFleet:
         self.taxis: dict[str, str] = {}
         """Booking by key: one taxi each."""
         self.cancelled: set[str] = set()
+        self.was_cancelled = anyio.Event()
         self.asked = anyio.Event()
         self.go_on = anyio.Event()
         """Ends a silence."""
@@ -117,6 +118,7 @@ class FakeFleet:
     async def cancel(self, booking: Booking, *, key: str) -> None:
         self.posts[key] += 1
         self.cancelled.add(booking.booking_id)
+        self.was_cancelled.set()
 
 
 class DyingOutbox(MemoryOutbox):

@@ -1,6 +1,6 @@
 """What a route may ask for, for HTTP and WebSocket alike."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -8,6 +8,7 @@ from typing import Annotated
 import anyio
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core import metrics
 from app.core.clock import NowMs
@@ -88,6 +89,8 @@ class Services:
     health: HealthService
     figures: FigureService
     now_ms: NowMs
+    trace_request: Callable[[ASGIApp, Scope, Receive, Send], Awaitable[None]] | None = None
+    """Serves a request within a span of its own; None where nothing is traced."""
     connections: Connections = field(default_factory=Connections)
 
 

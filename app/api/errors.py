@@ -8,7 +8,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
+from app.core import metrics
 from app.core.errors import (
     AgentError,
     AppError,
@@ -58,6 +60,7 @@ _STATUS: tuple[tuple[type[AppError], int], ...] = (
 )
 RETRY_AFTER = {"Retry-After": "5"}
 """Seconds after which a refused client may ask again."""
+_CODE = "problem_code"
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: RETRY_AFTER}
 
 
@@ -83,7 +86,34 @@ PROBLEMS: dict[int | str, dict[str, object]] = {
 def problem(status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
     """Return a problem as a response."""
     body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, code=code)
-    return JSONResponse(body.model_dump(), status, headers, media_type="application/problem+json")
+    return _ProblemResponse(body, headers)
+
+
+class _ProblemResponse(JSONResponse):
+    """Notes its code for whoever counts how requests were answered: the last one noted is what went out."""
+
+    media_type = "application/problem+json"
+
+    def __init__(self, body: Problem, headers: dict[str, str] | None) -> None:
+        super().__init__(body.model_dump(), body.status, headers)
+        self._code = body.code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        scope.setdefault("state", {})[_CODE] = self._code
+        await super().__call__(scope, receive, send)
+
+
+def code_of(scope: Scope) -> str | None:
+    """Return the code of the problem that a request was answered with; None where it was not."""
+    code: str | None = scope.get("state", {}).get(_CODE)
+    return code
+
+
+def count_refusal(code: str) -> None:
+    """Count what a client is refused, whatever the transport. How a turn fails is counted when it ends."""
+    if code in metrics.REFUSAL_CODES or code not in metrics.FAILURE_CODES:
+        metrics.REFUSALS.labels(code if code in metrics.REFUSAL_CODES else metrics.OTHER).inc()
 
 
 def figures(verdict: Verdict) -> dict[str, str]:

@@ -5,9 +5,12 @@ import time
 import uuid
 
 import structlog
+from fastapi.requests import HTTPConnection
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.deps import get_services
+from app.api.errors import code_of, count_refusal
 from app.core import metrics
 from app.core.trace_context import TRACEPARENT, read_traceparent
 
@@ -16,6 +19,7 @@ log = structlog.stdlib.get_logger("voztaxi.access")
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _NO_ROUTE = "none"
+_UNTRACED = frozenset({"/health", "/ready", "/metrics", "/api/v1/ws/health"})
 
 
 class RequestLog:
@@ -31,6 +35,13 @@ class RequestLog:
         """Serve one request, or one WebSocket."""
         if scope["type"] in ("http", "websocket"):
             TRACEPARENT.set(read_traceparent(scope["headers"]))
+        try:
+            await self._serve(scope, receive, send)
+        finally:
+            if (code := code_of(scope)) is not None:
+                count_refusal(code)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -61,6 +72,25 @@ class RequestLog:
                     ms=round((ended - started) * 1000, 1),
                 )
                 _count(route, scope["method"], status, (answered or ended) - started)
+
+
+class RequestTraces:
+    """Lets each request, and each WebSocket, be seen in a trace; not what balancers and operators ask again and again.
+
+    What makes the spans is opened with the services.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or one WebSocket."""
+        if scope["type"] not in ("http", "websocket") or scope["path"] in _UNTRACED:
+            await self._app(scope, receive, send)
+            return
+        services = await get_services(HTTPConnection(scope))
+        assert services.trace_request is not None, "the endpoint is set"
+        await services.trace_request(self._app, scope, receive, send)
 
 
 def _count(route: str | None, method: str, status: int, seconds: float) -> None:

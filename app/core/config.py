@@ -54,6 +54,8 @@ class Settings(BaseSettings):
     """Sampling temperature; empty leaves it to the server."""
     llm_timeout_seconds: float = Field(default=30, gt=0)
     """Longest silence of the model server, before and between tokens."""
+    llm_count_tokens: bool = True
+    """Ask the model server how many tokens its answers took; off for a server that refuses ``stream_options``."""
     openai_api_key: SecretStr | None = None
     """Key for the OpenAI-compatible server."""
     openai_base_url: str | None = None

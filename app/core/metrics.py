@@ -8,7 +8,15 @@ from collections.abc import Iterator
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
-from app.core.errors import AppError, BadInput, Draining, Overloaded
+from app.core.errors import (
+    AppError,
+    BadInput,
+    Draining,
+    IdentityUnavailable,
+    Overloaded,
+    StoreError,
+    Unauthenticated,
+)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which nobody asks for
 
@@ -19,16 +27,21 @@ _SHORT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)
 _TURN = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 20, 30, 60, 120)
 
 
-def _codes(kind: type[AppError]) -> Iterator[str]:
-    if issubclass(kind, BadInput):
+def _codes(kind: type[AppError], *, but: type[AppError] | None = None) -> Iterator[str]:
+    if kind is but:
         return
     yield kind.code
     for narrower in kind.__subclasses__():
-        yield from _codes(narrower)
+        yield from _codes(narrower, but=but)
 
 
-FAILURE_CODES = frozenset({*_codes(AppError), "worker_lost", OTHER})
+FAILURE_CODES = frozenset({*_codes(AppError, but=BadInput), "agent_silent", "worker_lost", OTHER})
 """Why a turn may fail."""
+_REFUSALS = (BadInput, Draining, IdentityUnavailable, Overloaded, StoreError, Unauthenticated)
+REFUSAL_CODES = frozenset(
+    {*(code for kind in _REFUSALS for code in _codes(kind)), "invalid_audio", "invalid_json", "unknown_type", OTHER}
+)
+"""Why something may be refused."""
 
 # Connections and requests: set by the transports.
 
@@ -37,6 +50,11 @@ CONNECTIONS_LIMIT = Gauge(
     "voztaxi_connections_limit", "WebSockets that the process takes: MAX_CONNECTIONS.", multiprocess_mode="livesum"
 )
 CONNECTIONS_REFUSED = Counter("voztaxi_connections_refused", "WebSockets that were not let in, by why.", ("code",))
+REFUSALS = Counter(
+    "voztaxi_refusals",
+    "What was asked and refused before anything came of it, on any transport, by the code that the client was told.",
+    ("code",),
+)
 SLOW_CLIENTS = Counter("voztaxi_slow_clients", "WebSockets that were closed because they took no frame.")
 REPLAYS = Counter(
     "voztaxi_replays", "Replays, by whether the log still reached to where the client was.", ("recovered",)
@@ -65,6 +83,11 @@ TURN_SECONDS = Histogram(
 TOOL_CALLS = Counter("voztaxi_tool_calls", "Tools that agents called, by what came of it.", ("tool", "outcome"))
 ANSWER_CHUNKS = Counter("voztaxi_answer_chunks", "Pieces of answers, as the chat model streamed them.", ("agent",))
 ANSWER_CHARACTERS = Counter("voztaxi_answer_characters", "Characters of answers.", ("agent",))
+MODEL_TOKENS = Counter(
+    "voztaxi_model_tokens",
+    "Tokens of the chat model, as its server counted them: what it was given, and what it answered.",
+    ("agent", "direction"),
+)
 
 # What is counted when somebody looks: set by app/services/figures.py.
 
@@ -116,6 +139,8 @@ for _transport in ("websocket", "sse"):
     CONNECTIONS.labels(_transport)
 for _code in (Draining.code, Overloaded.code, "forbidden_origin"):
     CONNECTIONS_REFUSED.labels(_code)
+for _code in REFUSAL_CODES:
+    REFUSALS.labels(_code)
 for _recovered in ("true", "false"):
     REPLAYS.labels(_recovered)
 for _stage in ("first_event", "first_token", "first_audio", "end"):

@@ -51,6 +51,18 @@ class Delivery(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """A try at a delivery, once it is over."""
+
+    delivery: Delivery
+    outcome: str
+    """The state that it led to; ``failed`` where it is tried again, ``interrupted`` where the process stops."""
+    started_at: int
+    """Milliseconds since the epoch."""
+    ended_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Revision:
     """A changed booking, and what must be delivered because of it."""
 

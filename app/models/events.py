@@ -8,6 +8,7 @@ Grammar of a turn (``app/turns/lifecycle.py`` is its table)::
 
 Every ``ToolCall`` is followed by one ``ToolResult`` with its id, every agent that spoke or acted by
 one ``AgentEnd``, and nothing follows ``TurnEnd``. ``BookingUpdate`` may come at any time.
+``ModelUsage`` stays inside: observers see it, the event log and clients do not.
 Events never read a clock: whoever makes one passes ``ts``.
 """
 
@@ -172,6 +173,17 @@ class BookingUpdate(ThreadEvent):
     def once(self) -> str | None:
         """A change is told once."""
         return None if self.revision is None else f"booking:{self.booking_id}:{self.revision}"
+
+
+class ModelUsage(ThreadEvent):
+    """What an answer of the chat model took, as its server counted. For observers alone."""
+
+    replayable: ClassVar[bool] = False
+
+    type: Literal["model_usage"] = "model_usage"
+    agent: AgentName
+    input_tokens: int = Field(ge=0)
+    output_tokens: int = Field(ge=0)
 
 
 class ReplayStart(ThreadEvent):

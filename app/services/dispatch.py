@@ -6,7 +6,7 @@ least once, and whatever is at the other end is made to count it once: the fleet
 ``Idempotency-Key``, the event log by the booking's ``revision``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -26,6 +26,7 @@ from app.engines.fleet.base import Fleet, FleetRefused, FleetUnavailable
 from app.models.booking import Booking, BookingStatus
 from app.models.delivery import (
     FLEET_KINDS,
+    Attempt,
     Delivery,
     DeliveryKind,
     DeliveryState,
@@ -101,6 +102,7 @@ class DispatchService:
         new_id: Names this process among those who share the outbox.
         limits: How hard is tried.
         random: Spreads what is tried again.
+        observers: Watch the attempts, and take no part.
     """
 
     def __init__(
@@ -114,6 +116,7 @@ class DispatchService:
         new_id: NewId,
         limits: DispatchLimits,
         random: Random | None = None,
+        observers: Sequence[Callable[[Attempt], None]] = (),
     ) -> None:
         self._fleet = fleet
         self._bookings = bookings
@@ -123,6 +126,7 @@ class DispatchService:
         self._owner = new_id()
         self._limits = limits
         self._random = random or Random()  # noqa: S311 - spreads repetitions, keeps no secret
+        self._observers = observers
         self._tasks: TaskGroup = anyio.create_task_group()
         self._bell = anyio.Event()
         self._settled = anyio.Event()
@@ -230,7 +234,7 @@ class DispatchService:
 
     async def _deliver(self, delivery: Delivery, release: Callable[[], None]) -> None:
         """Make one attempt and store what came of it."""
-        started = anyio.current_time()
+        started, started_at = anyio.current_time(), self._now_ms()
         state: DeliveryState = "pending"
         outcome, error, pause = "interrupted", "interrupted", 0.0
         with structlog.contextvars.bound_contextvars(
@@ -248,8 +252,16 @@ class DispatchService:
                 release()
                 metrics.DISPATCH_SECONDS.labels(delivery.kind).observe(anyio.current_time() - started)
                 metrics.DISPATCH_DELIVERIES.labels(delivery.kind, outcome).inc()
+                self._note(Attempt(delivery, outcome, started_at, self._now_ms()))
                 with CancelScope(shield=True, deadline=anyio.current_time() + _SETTLE_SECONDS):
                     await self._settle(delivery, state, error, pause)
+
+    def _note(self, attempt: Attempt) -> None:
+        for observe in self._observers:
+            try:
+                observe(attempt)
+            except Exception:
+                log.exception("observer failed")
 
     async def _attempt(self, delivery: Delivery) -> DeliveryState:
         """Deliver, and return what has become of it."""

@@ -16,6 +16,7 @@ from app.models.events import (
     AgentEnd,
     AgentName,
     EventSource,
+    ModelUsage,
     ThreadEvent,
     ToolCall,
     ToolResult,
@@ -93,6 +94,19 @@ class Context:
     async def answer(self, call_id: str, name: str, result: str | dict[str, Any]) -> None:
         """Tell what came of a call."""
         await self.emit(self.source.make(ToolResult, tool_call_id=call_id, name=name, result=result))
+
+    async def used(self, input_tokens: int, output_tokens: int, agent: AgentName) -> None:
+        """Tell what an answer of the model took."""
+        source = self.source
+        await self.emit(
+            ModelUsage(
+                ts=source.now_ms(),
+                thread_id=source.thread_id,
+                agent=agent,
+                input_tokens=input_tokens,
+                output_tokens=output_tokens,
+            )
+        )
 
     async def end(self, agent: AgentName) -> None:
         """Tell that an agent has finished."""

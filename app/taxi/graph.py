@@ -211,6 +211,7 @@ async def _stream(
     unspoken: list[AIMessageChunk] = []
     """What holds more than text, which is joined as it is spoken."""
     ended: str | None = None
+    tokens = (0, 0)
     named: dict[int, str] = {}
     spoken = SpokenText()
     separator = " " if context.has_spoken else ""
@@ -220,6 +221,9 @@ async def _stream(
             if chunk.tool_call_chunks or chunk.tool_calls or chunk.additional_kwargs:
                 unspoken.append(chunk)
             ended = chunk.response_metadata.get("finish_reason") or ended
+            if usage := chunk.usage_metadata:
+                # Servers tell it once, in two parts, or with every piece as it grows: the largest is the whole.
+                tokens = max(tokens[0], usage["input_tokens"]), max(tokens[1], usage["output_tokens"])
             if text := spoken.feed(chunk.text):
                 await context.say(separator + text, agent.name)
                 separator = ""
@@ -235,6 +239,8 @@ async def _stream(
             trace=traceback.format_tb(error.__traceback__, limit=-2),
         )
         raise ModelError from error
+    if any(tokens):
+        await context.used(*tokens, agent.name)
     if ended is None or ended in _UNFINISHED:
         raise ModelIncomplete
     if text := spoken.finish():

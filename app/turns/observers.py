@@ -10,6 +10,7 @@ from app.models.events import (
     AgentChunk,
     AgentError,
     AgentName,
+    ModelUsage,
     SttChunk,
     SttOutput,
     ThreadEvent,
@@ -92,6 +93,9 @@ class MetricsObserver:
                 failure = failure_of(event)
                 outcome = "completed" if failure is None else "interrupted" if failure == "interrupted" else "failed"
                 metrics.TOOL_CALLS.labels(known_tool(event.name, self._tools), outcome).inc()
+            case ModelUsage():
+                metrics.MODEL_TOKENS.labels(event.agent, "input").inc(event.input_tokens)
+                metrics.MODEL_TOKENS.labels(event.agent, "output").inc(event.output_tokens)
             case AgentError():
                 self._code = event.code if event.code in metrics.FAILURE_CODES else metrics.OTHER
             case TurnEnd():

@@ -23,6 +23,7 @@ from app.models.events import (
     AgentEnd,
     AgentError,
     EventSource,
+    ModelUsage,
     SttOutput,
     ThreadEvent,
     ToolCall,
@@ -67,7 +68,7 @@ class Observer(Protocol):
     """Watches turns without taking part: logs, metrics, traces."""
 
     def observe(self, event: ThreadEvent) -> None:
-        """Take note of an event that was logged."""
+        """Take note of an event that was logged, or that is for observers alone."""
         ...
 
 
@@ -317,7 +318,10 @@ class _Run:
         return {"thread_id": self._said.thread_id, "turn_id": self._said.turn_id}
 
     async def _record(self, event: ThreadEvent) -> None:
-        """Log one event of the stages; readers have it from then on."""
+        """Log one event of the stages; readers have it from then on. What is for observers alone is not logged."""
+        if isinstance(event, ModelUsage):
+            self._note(event)
+            return
         if isinstance(event, AgentEnd) and self._lifecycle.has_finished(event.agent):
             return
         await self._append(event)

@@ -7,20 +7,33 @@ import json
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span, Status, StatusCode, Tracer, get_current_span, set_span_in_context
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    Tracer,
+    get_current_span,
+    set_span_in_context,
+)
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from app.core.clock import NowMs
 from app.models.conversation import TurnInput
+from app.models.delivery import FLEET_KINDS, Attempt
 from app.models.events import (
     AgentChunk,
     AgentEnd,
     AgentError,
     AgentName,
+    ModelUsage,
     SttOutput,
     ThreadEvent,
     ToolCall,
@@ -48,6 +61,8 @@ class _Conversation:
 
     span: Span
     last_ms: int
+    turns: dict[str, SpanContext] = field(default_factory=dict)
+    """Where its turns are traced, for what they leave to be delivered."""
 
 
 class Traces:
@@ -88,6 +103,43 @@ class Traces:
 
     def conversation(self, thread_id: str, ts: int) -> Span:
         """Return the span of a conversation in which something happens at ``ts``."""
+        return self._conversation(thread_id, ts).span
+
+    def began(self, said: TurnInput, turn: Span) -> None:
+        """Remember where a turn is traced."""
+        conversation = self._conversation(said.thread_id, said.received_at)
+        conversation.turns[said.turn_id] = turn.get_span_context()
+
+    def delivered(self, attempt: Attempt) -> None:
+        """Make the span of a try to tell the fleet.
+
+        It is within the turn that caused it, where this process still knows that one: else it is a trace of its own
+        that names the turn.
+        """
+        delivery, ids = attempt.delivery, attempt.delivery.trace
+        if delivery.kind not in FLEET_KINDS:
+            return
+        conversation = self._conversations.get(ids.get("thread_id", ""))
+        turn = None if conversation is None else conversation.turns.get(ids.get("turn_id", ""))
+        attributes: dict[str, str | int] = {
+            "voztaxi.booking.id": delivery.booking_id,
+            "voztaxi.delivery.attempt": delivery.attempts,
+            "voztaxi.delivery.outcome": attempt.outcome,
+        }
+        names = {"thread_id": "gen_ai.conversation.id", "turn_id": "voztaxi.turn.id"}
+        attributes |= {names[key]: value for key, value in ids.items() if key in names}
+        span = self.tracer.start_span(
+            f"deliver {delivery.kind}",
+            Context() if turn is None else set_span_in_context(NonRecordingSpan(turn), Context()),
+            kind=SpanKind.CLIENT,
+            attributes=attributes,
+            start_time=_ns(attempt.started_at),
+        )
+        if attempt.outcome not in ("delivered", "withdrawn"):
+            _fail(span, attempt.outcome)
+        span.end(_ns(attempt.ended_at))
+
+    def _conversation(self, thread_id: str, ts: int) -> _Conversation:
         known = self._conversations.get(thread_id)
         if known is None:
             attributes = {"gen_ai.conversation.id": thread_id}
@@ -97,7 +149,7 @@ class Traces:
         self._conversations.move_to_end(thread_id)
         if len(self._conversations) > _MOST_CONVERSATIONS:
             self._end_oldest()
-        return known.span
+        return known
 
     def end_quiet(self, before: int | None) -> None:
         """End the conversations in which nothing happened since ``before`` (milliseconds); None is all of them."""
@@ -126,6 +178,8 @@ class TraceObserver:
         self._turn: Span | None = None
         self._context = Context()
         self._agents: dict[AgentName, Span] = {}
+        self._used: dict[AgentName, tuple[int, int]] = {}
+        """Tokens of each agent that is at work."""
         self._tools: dict[str, Span] = {}
         self._tts: Span | None = None
         self._since = said.received_at
@@ -151,8 +205,11 @@ class TraceObserver:
                 self._call(event)
             case ToolResult():
                 self._answer(event)
+            case ModelUsage():
+                self._count(event)
             case AgentEnd():
                 self._since = event.ts
+                self._used.pop(event.agent, None)
                 span = self._agents.pop(event.agent, None)
                 if span is not None:
                     span.end(_ns(event.ts))
@@ -189,6 +246,7 @@ class TraceObserver:
             links=links,
             start_time=_ns(said.received_at),
         )
+        self._traces.began(said, self._turn)
         if self._traces.personal:
             self._turn.set_attribute("gen_ai.input.messages", _message("user", said.text))
         self._context = set_span_in_context(self._turn, Context())
@@ -208,6 +266,14 @@ class TraceObserver:
             attributes = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": name, **self._traces.model}
             span = self._agents[name] = self._start(f"invoke_agent {name}", self._since, attributes)
         return span
+
+    def _count(self, event: ModelUsage) -> None:
+        """Add the tokens of an answer to those that its agent has used."""
+        given, answered = self._used.get(event.agent, (0, 0))
+        used = self._used[event.agent] = given + event.input_tokens, answered + event.output_tokens
+        span = self._agent(event.agent)
+        span.set_attribute("gen_ai.usage.input_tokens", used[0])
+        span.set_attribute("gen_ai.usage.output_tokens", used[1])
 
     def _call(self, event: ToolCall) -> None:
         name = known_tool(event.name, self._traces.tools)

@@ -139,9 +139,11 @@ def client(collector: Collector) -> TestClient:
     return TestClient(create_app(make_settings(otel_exporter_otlp_endpoint=collector.url), open_services=opener))
 
 
-def assert_linked(collector: Collector, turn: Span) -> None:
+def assert_linked(collector: Collector, turn: Span, request: Span) -> None:
+    """Check that caller, request and turn are one in another, and the turn linked to its conversation."""
     [conversation] = collector.named("conversation")
-    assert (turn.trace_id.hex(), turn.parent_span_id.hex()) == (TRACE, PARENT)
+    assert (request.trace_id.hex(), request.parent_span_id.hex()) == (TRACE, PARENT)
+    assert (turn.trace_id, turn.parent_span_id) == (request.trace_id, request.span_id)
     assert [link.span_id for link in turn.links] == [conversation.span_id]
 
 
@@ -150,7 +152,8 @@ def test_a_turn_is_in_the_trace_of_its_request(collector: Collector) -> None:
         http.post("/api/v1/chat", json={"text": "Hola"}, headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
 
     [turn] = collector.named("invoke_workflow taxi")
-    assert_linked(collector, turn)
+    [request] = collector.named("POST /api/v1/chat")
+    assert_linked(collector, turn, request)
 
 
 def test_a_turn_is_in_the_trace_of_its_websocket(collector: Collector) -> None:
@@ -161,7 +164,8 @@ def test_a_turn_is_in_the_trace_of_its_websocket(collector: Collector) -> None:
             pass
 
     [turn] = collector.named("invoke_workflow taxi")
-    assert_linked(collector, turn)
+    [request] = collector.named("websocket /api/v1/ws/chat")
+    assert_linked(collector, turn, request)
 
 
 @pytest.mark.parametrize("header", ["", "00-0-0-01", f"00-{TRACE}-{PARENT}-01\u00e9", f"00-{'0' * 32}-{PARENT}-01"])

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +177,8 @@ class Answer:
     last: Json | None = None
     """An event in place of the end."""
     names_in_every_delta: bool = False
+    tokens: tuple[int, int] | None = None
+    """What the answer took, told after its end to who asks; None is a server that does not count."""
     status: int = 200
     body: Json | None = None
     """The body of an answer that is no stream."""
@@ -229,7 +231,10 @@ class ScriptedModel:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
             length = next(line.partition(":")[2] for line in head.splitlines() if line.startswith("content-length:"))
             request: Json = json.loads(await reader.readexactly(int(length)))
-            await self._answer(self._judge(request), reader, writer)
+            answer = self._judge(request)
+            if not request.get("stream_options", {}).get("include_usage"):
+                answer = replace(answer, tokens=None)
+            await self._answer(answer, reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
@@ -265,13 +270,23 @@ class ScriptedModel:
             writer.write(f"data: {json.dumps(answer.last)}\n\n".encode())
         elif answer.finish is not None:
             await _send(writer, {}, answer.finish or ("tool_calls" if answer.calls else "stop"))
+            if answer.tokens is not None:
+                await _send_usage(writer, *answer.tokens)
             writer.write(b"data: [DONE]\n\n")
         return await writer.drain()
 
 
 async def _send(writer: asyncio.StreamWriter, delta: Json, finish: str | None = None) -> None:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    event = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+    await _send_event(writer, choices=[{"index": 0, "delta": delta, "finish_reason": finish}])
+
+
+async def _send_usage(writer: asyncio.StreamWriter, given: int, answered: int) -> None:
+    usage = {"prompt_tokens": given, "completion_tokens": answered, "total_tokens": given + answered}
+    await _send_event(writer, choices=[], usage=usage)
+
+
+async def _send_event(writer: asyncio.StreamWriter, **fields: Any) -> None:
+    event = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", **fields}
     writer.write(f"data: {json.dumps(event)}\n\n".encode())
     await writer.drain()
 

@@ -14,6 +14,7 @@ import pytest_asyncio
 from llmock.pytest_plugin import LLMock
 from llmock.scenarios import Reply
 from llmock.testing import LLMockServer
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.live.openai_server import (
     AIMOCK,
@@ -791,6 +792,38 @@ async def test_a_booking_made_in_a_turn_that_is_interrupted_is_in_the_history_an
     first = model.asked("Sí, confirmo ya")[0]
     assert booking["booking_id"] in [json.loads(m["content"])["booking_id"] for m in first["messages"][-3:-2]]
     assert reservation_of(first)["booking"]["booking_id"] == booking["booking_id"]
+
+
+async def tokens(booth: Booth) -> dict[str, float]:
+    """Return what a server has counted, by direction."""
+    async with httpx.AsyncClient(base_url=booth.server.url) as client:
+        text = (await client.get("/metrics")).text
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return {
+        sample.labels["direction"]: sample.value for sample in samples if sample.name == "voztaxi_model_tokens_total"
+    }
+
+
+@pytest.mark.parametrize("counts", [True, False], ids=["asked", "not asked"])
+async def test_tokens_are_counted_where_the_model_server_is_asked_for_them(
+    counts: bool, model: ScriptedModel, tmp_path: Path
+) -> None:
+    model.when(
+        "¿Cuánto vale?",
+        Answer(calls=[Call("EstimateFare")], tokens=(900, 12)),
+        Answer("Depende.", tokens=(950, 5)),
+    )
+    model.when("¿De qué?", Answer("De la hora."))
+
+    with open_booth(tmp_path / "run", model.base_url, LLM_COUNT_TOKENS=str(counts)) as booth:
+        async with rider(booth.server.ws) as caller:
+            frames = [*await say(caller, "¿Cuánto vale?"), *await say(caller, "¿De qué?")]
+        counted = await tokens(booth)
+
+    assert counted == ({"input": 1850, "output": 17} if counts else {})
+    assert [frame["seq"] for frame in frames] == list(range(1, len(frames) + 1))
+    asked = [request.get("stream_options") for request in model.asked("¿Cuánto vale?")]
+    assert asked == ([{"include_usage": True}] * 2 if counts else [None] * 2)
 
 
 async def test_riders_at_the_same_time_do_not_hear_each_other(scripted: Booth, model: ScriptedModel) -> None:

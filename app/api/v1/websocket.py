@@ -21,7 +21,7 @@ from app.api.close_codes import (
 )
 from app.api.deps import Services, ServicesDep
 from app.api.dialects.native import NativeDialect
-from app.api.errors import RETRY_AFTER, problem
+from app.api.errors import RETRY_AFTER, count_refusal, problem
 from app.api.origins import is_allowed_origin
 from app.api.rate_limit import address_of
 from app.core import metrics
@@ -266,6 +266,7 @@ class Connection:
                 )
             )
         except Overloaded as error:
+            count_refusal(error.error_code)
             raise _Closing(TRY_AGAIN_LATER) from error
         except AppError:
             if not was_listening:
@@ -351,6 +352,8 @@ class Connection:
     # The socket.
 
     async def _complain(self, error: AppError, *, level: Level = "error") -> None:
+        if level == "error":
+            count_refusal(error.error_code)
         message = SystemMessage(ts=self._services.now_ms(), message=error.message, level=level, code=error.error_code)
         await self._send(message)
 

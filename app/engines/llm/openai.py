@@ -11,6 +11,7 @@ def create_openai_model(
     base_url: str | None,
     temperature: float | None,
     timeout_seconds: float,
+    count_tokens: bool = True,
 ) -> BaseChatModel:
     """Return a streaming chat model.
 
@@ -20,6 +21,7 @@ def create_openai_model(
         base_url: Address of the server, ending in ``/v1`` as a rule; None is OpenAI's own.
         temperature: Sampling temperature; None leaves it to the server.
         timeout_seconds: Longest silence before and between tokens.
+        count_tokens: Ask the server how many tokens an answer took (``stream_options``), which some refuse.
     """
     from langchain_openai import ChatOpenAI
 
@@ -33,5 +35,5 @@ def create_openai_model(
         stream_chunk_timeout=None,
         max_retries=2,
         streaming=True,
-        stream_usage=False,
+        stream_usage=count_tokens,
     )

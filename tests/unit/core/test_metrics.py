@@ -15,7 +15,20 @@ pytestmark = pytest.mark.unit
 
 OURS = [each for each in vars(metrics).values() if isinstance(each, MetricWrapperBase)]
 LABELS = frozenset(
-    {"agent", "code", "kind", "method", "outcome", "recovered", "route", "stage", "status", "tool", "transport"}
+    {
+        "agent",
+        "code",
+        "direction",
+        "kind",
+        "method",
+        "outcome",
+        "recovered",
+        "route",
+        "stage",
+        "status",
+        "tool",
+        "transport",
+    }
 )
 """Each has few values, known beforehand: one with ids, or words of riders, would make a series for each of them."""
 MANY_VALUES = re.compile(r"(^|_)(id|thread|turn|user|client|session|conversation|booking|phone|path|url|ip|text)(_|$)")
