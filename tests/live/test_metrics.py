@@ -123,12 +123,14 @@ async def test_an_event_stream_is_a_connection_while_it_is_open(server: Server) 
 
 
 def test_a_client_that_takes_nothing_is_counted(tmp_path: Path) -> None:
-    with running_server(tmp_path, SEND_TIMEOUT_SECONDS="0.2", OFFLINE_WORD_DELAY_MS="0") as server:
-        asks = b'{"type":"user_input","text":"Hola","thread_id":"slow","multitask_strategy":"enqueue"}'
+    with running_server(tmp_path, SEND_TIMEOUT_SECONDS="0.2", MAX_TEXT_CHARS="30000") as server:
+        asks = b'{"type":"user_input","text":"%s","thread_id":"slow"}' % (b"Hola. " * 4000)
+        again = b'{"type":"replay","thread_id":"slow","after_seq":0}'
         with _deaf_websocket(server.port) as deaf:
+            deaf.sendall(_frame(asks))
             while not figure(scrape(server.url), "voztaxi_slow_clients_total"):
                 try:
-                    deaf.send(_frame(asks) * 4)
+                    deaf.send(_frame(again) * 20)  # each answer holds all that was said, and is not taken
                 except OSError:
                     break
         assert figure(scrape(server.url), "voztaxi_slow_clients_total") == 1
