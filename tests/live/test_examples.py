@@ -28,6 +28,7 @@ WIDE = {"viewport": {"width": 1280, "height": 800}}
 SLOW = {"OFFLINE_WORD_DELAY_MS": "120"}
 SHOTS = os.environ.get("CONSOLE_SHOTS")
 """A folder for screenshots to look at."""
+BLINKS = "(n => n !== null && getComputedStyle(n).animationName === 'blink')(document.querySelector('.cursor'))"
 LONG = "\n\n".join(f"Párrafo {number}: el taxi llega cuando llega, y ni un minuto antes." for number in range(40))
 HOSTILE = """# Título <b>no</b>
 
@@ -157,7 +158,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def test_every_page_of_the_folder_is_listed_and_served_and_nothing_else_is(plain: Server) -> None:
     index = httpx.get(f"{plain.url}/examples", follow_redirects=True)
-    links = {name for name in re.findall(r'href="([\w.]+\.html)"', index.text)}
+    links = set(re.findall(r'href="([\w.]+\.html)"', index.text))
 
     assert index.status_code == 200
     assert links == {path.name for path in (ROOT / "examples").glob("*.html")} - {"index.html"}
@@ -242,36 +243,40 @@ async def test_the_stream_comes_complete_however_often_the_line_is_cut(tmp_path:
 
 
 async def test_a_token_does_instead_of_a_login_and_a_conversation_goes_on(tmp_path: Path) -> None:
-    async with at_work(tmp_path / "s") as (server, browser):
-        async with opened(browser, f"{server.url}/{STREAM}", refused=(401,)) as page:
-            for token in ("nonsense", Account(server).token):
+    async with (
+        at_work(tmp_path / "s") as (server, browser),
+        opened(browser, f"{server.url}/{STREAM}", refused=(401,)) as page,
+    ):
+        for token in ("nonsense", Account(server).token):
+            await page.get_by_test_id("have-token").click()
+            await page.get_by_test_id("token").fill(token)
+            await page.get_by_test_id("token-use").click()
+            await send(page, "Hola")
+            if token == "nonsense":
+                await expect(page.locator("[data-role=error]")).to_contain_text("invalid_token")
                 await page.get_by_test_id("have-token").click()
-                await page.get_by_test_id("token").fill(token)
-                await page.get_by_test_id("token-use").click()
-                await send(page, "Hola")
-                if token == "nonsense":
-                    await expect(page.locator("[data-role=error]")).to_contain_text("invalid_token")
-                    await page.get_by_test_id("have-token").click()
-            await expect(page.get_by_test_id("status")).to_have_attribute("data-state", "complete")
-            conversation = await page.get_by_test_id("conversation").inner_text()
-            await send(page, "Necesito un taxi <img src=x onerror=alert(1)>")
-            await expect(page.locator("[data-role=assistant]")).to_have_count(2)
-            await expect(page.get_by_test_id("status")).to_have_attribute("data-state", "complete")
+        await expect(page.get_by_test_id("status")).to_have_attribute("data-state", "complete")
+        conversation = await page.get_by_test_id("conversation").inner_text()
+        await send(page, "Necesito un taxi <img src=x onerror=alert(1)>")
+        await expect(page.locator("[data-role=assistant]")).to_have_count(2)
+        await expect(page.get_by_test_id("status")).to_have_attribute("data-state", "complete")
 
-            assert await page.get_by_test_id("conversation").inner_text() == conversation
-            assert await page.locator("[data-testid=messages] img").count() == 0
+        assert await page.get_by_test_id("conversation").inner_text() == conversation
+        assert await page.locator("[data-testid=messages] img").count() == 0
 
 
 async def test_a_network_that_is_away_is_awaited(tmp_path: Path) -> None:
-    async with at_work(tmp_path / "s", **SLOW) as (server, browser):
-        async with opened(browser, f"{server.url}/{STREAM}") as page:
-            await log_in(page)
-            await send(page, "Hola")
-            await expect(page.locator("tr[data-event=chunk]").nth(1)).to_be_attached()
-            await page.context.set_offline(True)
-            await expect(page.locator("tr[data-event=cut]").nth(1)).to_be_attached()
-            await page.context.set_offline(False)
-            await expect(page.get_by_test_id("verdict")).to_have_attribute("data-good", "true")
+    async with (
+        at_work(tmp_path / "s", **SLOW) as (server, browser),
+        opened(browser, f"{server.url}/{STREAM}") as page,
+    ):
+        await log_in(page)
+        await send(page, "Hola")
+        await expect(page.locator("tr[data-event=chunk]").nth(1)).to_be_attached()
+        await page.context.set_offline(True)
+        await expect(page.locator("tr[data-event=cut]").nth(1)).to_be_attached()
+        await page.context.set_offline(False)
+        await expect(page.get_by_test_id("verdict")).to_have_attribute("data-good", "true")
 
 
 # The chat.
@@ -289,7 +294,7 @@ async def test_a_conversation_is_streamed_kept_and_found_again(tmp_path: Path) -
             await send(page, "Hola")
             cursor = said(page, "assistant", "streaming").get_by_test_id("cursor")
             await expect(cursor).to_be_visible()
-            assert await cursor.evaluate("n => getComputedStyle(n).animationName") == "blink"
+            await page.wait_for_function(BLINKS)
             await settled(page)
             await expect(cursor).to_have_count(0)
             await page.get_by_test_id("new").click()
@@ -324,20 +329,22 @@ async def test_a_conversation_is_streamed_kept_and_found_again(tmp_path: Path) -
 
 
 async def test_who_is_logged_in_stays_so_when_the_token_runs_out(tmp_path: Path) -> None:
-    async with at_work(tmp_path / "s", ACCESS_TOKEN_SECONDS="1") as (server, browser):
-        async with opened(browser, f"{server.url}/{CHAT}", refused=(401,)) as page:
-            renewals: list[str] = []
-            page.on("request", lambda request: renewals.append(request.url) if "/auth/refresh" in request.url else None)
-            await log_in(page)
-            for number in range(3):
-                await say(page, f"Hola {number}")
-                await asyncio.sleep(1)  # the life of a token
-            await expect(page.get_by_test_id("login")).to_be_hidden()
-            httpx.post(f"{server.url}/auth/logout", json={"refresh_token": await refresh_token(page)})
-            await asyncio.sleep(1)
-            await send(page, "Hola otra vez")
-            await expect(page.get_by_test_id("login")).to_be_visible()
-            await expect(page.get_by_test_id("message")).to_have_count(0)
+    async with (
+        at_work(tmp_path / "s", ACCESS_TOKEN_SECONDS="1") as (server, browser),
+        opened(browser, f"{server.url}/{CHAT}", refused=(401,)) as page,
+    ):
+        renewals: list[str] = []
+        page.on("request", lambda request: renewals.append(request.url) if "/auth/refresh" in request.url else None)
+        await log_in(page)
+        for number in range(3):
+            await say(page, f"Hola {number}")
+            await asyncio.sleep(1)  # the life of a token
+        await expect(page.get_by_test_id("login")).to_be_hidden()
+        httpx.post(f"{server.url}/auth/logout", json={"refresh_token": await refresh_token(page)})
+        await asyncio.sleep(1)
+        await send(page, "Hola otra vez")
+        await expect(page.get_by_test_id("login")).to_be_visible()
+        await expect(page.get_by_test_id("message")).to_have_count(0)
 
     assert len(renewals) >= 2
 
@@ -439,17 +446,16 @@ async def test_a_stranger_reads_what_is_shared_until_the_link_ends_and_nothing_e
 
 
 async def test_a_conversation_is_taken_home_as_markdown_and_as_pdf(tmp_path: Path) -> None:
-    async with at_work(tmp_path / "s") as (server, browser):
-        async with opened(browser, f"{server.url}/{CHAT}") as page:
-            await log_in(page)
-            await say(page, "Hola, ¿cómo estás?")
-            files: dict[str, tuple[str, bytes]] = {}
-            for kind in ("md", "pdf"):
-                await page.get_by_test_id("export").locator("summary").click()
-                async with page.expect_download() as coming:
-                    await page.get_by_test_id(f"export-{kind}").click()
-                download = await coming.value
-                files[kind] = (download.suggested_filename, Path(await download.path()).read_bytes())
+    async with at_work(tmp_path / "s") as (server, browser), opened(browser, f"{server.url}/{CHAT}") as page:
+        await log_in(page)
+        await say(page, "Hola, ¿cómo estás?")
+        files: dict[str, tuple[str, bytes]] = {}
+        for kind in ("md", "pdf"):
+            await page.get_by_test_id("export").locator("summary").click()
+            async with page.expect_download() as coming:
+                await page.get_by_test_id(f"export-{kind}").click()
+            download = await coming.value
+            files[kind] = (download.suggested_filename, Path(await download.path()).read_bytes())
 
     assert {name for name, _ in files.values()} == {"hola-como-estas.md", "hola-como-estas.pdf"}
     assert "¿cómo estás?" in files["md"][1].decode()
@@ -524,15 +530,17 @@ async def test_the_end_is_followed_until_the_reader_scrolls_up(tmp_path: Path) -
 
 async def test_a_limit_says_when_to_come_back_and_loses_no_word(tmp_path: Path) -> None:
     limits = {"RATE_LIMIT_EXEMPT": "none", "RATE_LIMIT_TURNS": "1/minute"}
-    async with at_work(tmp_path / "s", **limits) as (server, browser):
-        async with opened(browser, f"{server.url}/{CHAT}", refused=(429,)) as page:
-            await log_in(page)
-            await say(page, "Hola")
-            await send(page, "Necesito un taxi")
-            await expect(page.get_by_test_id("note")).to_contain_text(re.compile(r"Intenta en \d+ s"))
-            await expect(page.get_by_test_id("input")).to_have_value("Necesito un taxi")
-            await expect(said(page, "user")).to_have_count(1)
-            await shoot(page, "chat-limited")
+    async with (
+        at_work(tmp_path / "s", **limits) as (server, browser),
+        opened(browser, f"{server.url}/{CHAT}", refused=(429,)) as page,
+    ):
+        await log_in(page)
+        await say(page, "Hola")
+        await send(page, "Necesito un taxi")
+        await expect(page.get_by_test_id("note")).to_contain_text(re.compile(r"Intenta en \d+ s"))
+        await expect(page.get_by_test_id("input")).to_have_value("Necesito un taxi")
+        await expect(said(page, "user")).to_have_count(1)
+        await shoot(page, "chat-limited")
 
 
 async def test_a_turn_that_fails_says_so_and_can_be_tried_again(tmp_path: Path) -> None:
