@@ -16,7 +16,14 @@ _CUT = "(respuesta incompleta)"
 _MARKS = re.compile(r"[\\`*_\[\]<>&|~]")
 _STARTS = re.compile(r"^(\s*)(#|[-+=]|\d+(?=[.)]))")
 
-_STYLE = "body{font:1rem/1.5 sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem}p{white-space:pre-wrap}"
+_STYLE = (
+    ":root{color-scheme:light dark}"
+    "body{font:1rem/1.55 system-ui,sans-serif;max-width:44rem;margin:2.5rem auto;padding:0 1.25rem;"
+    "background:light-dark(#f4f4f1,#121316);color:light-dark(#1c1b18,#ecebe6)}"
+    "h1{margin:0 0 1.75rem;padding-top:1rem;border-top:5px solid #f7c600;font-size:1.5rem}"
+    "h2{margin:1.5rem 0 .25rem;font-size:.85rem;color:light-dark(#5d5a52,#a8a8a1)}"
+    "p{margin:0;white-space:pre-wrap}h1,p{overflow-wrap:anywhere}"
+)
 _STYLE_HASH = base64.b64encode(sha256(_STYLE.encode()).digest()).decode()
 PAGE_HEADERS = {
     "Content-Security-Policy": (

@@ -37,7 +37,7 @@ def serve(
         raise typer.Exit(2)
     shown = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - compared, not bound
     where = f"[{shown}]" if ":" in shown else shown
-    typer.echo(f"Console      http://{where}:{settings.port}/")
+    typer.echo(f"Console      http://{where}:{settings.port}/  (examples: /examples)")
     typer.echo(f"API          http://{where}:{settings.port}/docs  (WebSocket: /asyncapi.json)")
     typer.echo(f"Model        {_model(settings)}")
     typer.echo(f"Stores       {_stores(settings)}")

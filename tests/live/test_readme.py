@@ -50,7 +50,8 @@ def test_the_tour_of_the_readme_shows_what_it_says(tmp_path: Path) -> None:
     folder = tmp_path / "tour"
     with running_server(folder) as server:
         printed = take(server, folder)
-    _, sentence, telephone, talk, thread, events, booking, cancel, stream, rest, health, documents, addresses = printed
+    _, sentence, telephone, talk, thread, events, booking, cancel, stream, rest, *printed = printed
+    session, later, pages, health, documents, addresses = printed
 
     assert '"agent": "OPERADOR"' in sentence
     assert '"name": "TransferToNavegante"' in sentence
@@ -84,6 +85,15 @@ def test_the_tour_of_the_readme_shows_what_it_says(tmp_path: Path) -> None:
     assert '"status":"completed","message_count":1' in stream
     assert len(streamed) > 4
     assert resumed == streamed[3:]
+
+    said, again = (re.findall(r"^id: (\S+)$", each, re.MULTILINE) for each in (session, later))
+    assert '"type": "start"' in session
+    assert session.count('"type": "done"') == later.count('"type": "done"') == 1
+    assert len(said) > 4
+    assert again == said[3:]
+    assert "# Al aeropuerto" in later
+    assert later.count("> Necesito un taxi") == 1
+    assert pages.split() == ['href="chat_realtime_demo.html"', 'href="stream_client.html"']
 
     assert '"status":"healthy","stores":{"database":"ok"}' in health
     assert '"service":"websocket_streaming"' in health

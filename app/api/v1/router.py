@@ -7,10 +7,10 @@ from app.api.v1 import (
     auth,
     bookings,
     chat,
-    console,
     dispatch,
     health,
     metrics,
+    pages,
     realtime,
     stream,
     threads,
@@ -19,7 +19,7 @@ from app.api.v1 import (
 
 router = APIRouter()
 for module in (
-    console,
+    pages,
     health,
     metrics,
     auth,
