@@ -4,6 +4,7 @@ import asyncio
 import io
 import os
 import re
+import tomllib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -171,7 +172,14 @@ def test_every_page_of_the_folder_is_listed_and_served_and_nothing_else_is(plain
         assert "default-src 'none'" in policy
         assert "require-trusted-types-for 'script'" in policy
         assert not re.search(r'(src|href)="(https?:)?//', page.text)
-    for name in ("nothing.html", "..%2fpyproject.toml", "%2e%2e/pyproject.toml", "..%5cREADME.md"):
+    for name in ("StreamChatComponent.tsx", "streamChat.ts"):
+        source = httpx.get(f"{plain.url}/examples/{name}")
+        assert source.headers["content-type"] == "text/plain; charset=utf-8"
+        assert source.text == (ROOT / "examples" / name).read_text(encoding="utf-8")
+    packed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
+    served = {f"examples/{name}" for name in (*links, "index.html", "StreamChatComponent.tsx", "streamChat.ts")}
+    assert served == {each for each in packed["targets"]["wheel"]["force-include"] if each.startswith("examples/")}
+    for name in ("nothing.html", "package.json", "..%2fpyproject.toml", "%2e%2e/pyproject.toml", "..%5cREADME.md"):
         assert httpx.get(f"{plain.url}/examples/{name}").status_code == 404
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from fastapi import APIRouter
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from app.core.errors import NotFound
 
@@ -19,6 +19,9 @@ _ROOT = _PACKAGED if _PACKAGED.exists() else _APP.parent
 """The pages are packed beside the code, and lie at the root of a checkout."""
 _CONSOLE = _ROOT / "test_websocket_client.html"
 _EXAMPLES = {path.name: path for path in (_ROOT / "examples").glob("*.html")}
+_SOURCES = {name: _ROOT / "examples" / name for name in ("StreamChatComponent.tsx", "streamChat.ts")}
+"""To read and to copy; a browser shows them as text."""
+_HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-cache"}
 _INLINE = re.compile(r"<(script|style)[^>]*>(.*?)</\1>", re.DOTALL)
 
 
@@ -36,12 +39,7 @@ def _page(path: Path) -> tuple[str, dict[str, str]]:
         "connect-src *; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
         "require-trusted-types-for 'script'; trusted-types 'none'"  # nothing makes HTML out of text
     )
-    return html, {
-        "Content-Security-Policy": policy,
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Cache-Control": "no-cache",
-    }
+    return html, {"Content-Security-Policy": policy, **_HEADERS}
 
 
 def _shown(path: Path) -> HTMLResponse:
@@ -68,12 +66,14 @@ async def list_examples() -> HTMLResponse:
 
 
 @router.get("/examples/{name}")
-async def example(name: str) -> HTMLResponse:
-    """Return an example.
+def example(name: str) -> Response:
+    """Return an example: a page, or the text of a component.
 
     Raises:
         NotFound: There is none of this name.
     """
+    if name in _SOURCES:
+        return PlainTextResponse(_SOURCES[name].read_text(encoding="utf-8"), headers=_HEADERS)
     if name not in _EXAMPLES:
         raise NotFound("No existe ese ejemplo.")
     return _shown(_EXAMPLES[name])
