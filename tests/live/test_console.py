@@ -104,6 +104,7 @@ async def test_offline_in_the_middle_of_an_answer_loses_and_doubles_nothing(tmp_
             await expect(page.get_by_test_id("status")).to_have_attribute("data-state", "connected")
             await expect(page.locator("[data-testid=message][data-role=assistant]").last).to_contain_text("barrio")
             await expect(page.locator("[data-testid=message][data-status=streaming]")).to_have_count(0)
+            await expect(page.locator("[data-testid=event-row][data-type=turn_end]")).to_have_count(3)
             state = await page.evaluate("window.voztaxi.state()")
             shown = await page.locator("[data-testid=message][data-role=assistant]").all_inner_texts()
             typed = await page.locator("[data-testid=message][data-role=user]").all_inner_texts()
