@@ -8,13 +8,13 @@ import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.errors import METHODS
 from app.core import metrics
 from app.core.trace_context import TRACEPARENT, read_traceparent
 
 log = structlog.stdlib.get_logger("voztaxi.access")
 
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _NO_ROUTE = "none"
 
 
@@ -65,6 +65,6 @@ class RequestLog:
 
 def _count(route: str | None, method: str, status: int, seconds: float) -> None:
     """Count a request, by what the server knows and never by what the client made up."""
-    labels = (route or _NO_ROUTE, method if method in _METHODS else metrics.OTHER)
+    labels = (route or _NO_ROUTE, method if method in METHODS else metrics.OTHER)
     metrics.HTTP_REQUESTS.labels(*labels, f"{status // 100}xx").inc()
     metrics.HTTP_REQUEST_SECONDS.labels(*labels).observe(seconds)

@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.callers import CallerDep
 from app.api.deps import Services, ServicesDep
-from app.api.errors import PROBLEMS
 from app.core.errors import AgentError, AppError, Conflict, DuplicateMessage, LogTruncated, StoreError, TurnTimeout
 from app.models.account import Caller
 from app.models.booking import Booking
@@ -88,8 +87,8 @@ class _Answer(BaseModel):
     error: AgentErrorEvent | None
 
 
-@router.post("/api/v1/chat", response_model=ChatResponse | PhoneResponse, responses=PROBLEMS)
-@router.post("/api/v1/chat/", response_model=ChatResponse | PhoneResponse, responses=PROBLEMS, include_in_schema=False)
+@router.post("/api/v1/chat", response_model=ChatResponse | PhoneResponse)
+@router.post("/api/v1/chat/", response_model=ChatResponse | PhoneResponse, include_in_schema=False)
 async def chat(
     request: ChatRequest | PhoneRequest, services: ServicesDep, caller: CallerDep
 ) -> ChatResponse | PhoneResponse:
