@@ -128,16 +128,21 @@ def add_error_handlers(app: FastAPI) -> None:
         status = next(status for kind, status in _STATUS if isinstance(error, kind))
         return problem(status, error.error_code, error.message, _HEADERS.get(status))
 
+    def no_json() -> JSONResponse:
+        return problem(422, "invalid_json", "El cuerpo no es JSON.")
+
     @app.exception_handler(RequestValidationError)
     async def on_invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         if first["type"] == "json_invalid":
-            return problem(422, "invalid_json", "El cuerpo no es JSON.")
+            return no_json()
         where = ".".join(str(part) for part in first["loc"])
         return problem(422, "invalid_message", f"{where}: {first['msg']}")
 
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> JSONResponse:
+        if isinstance(error.__cause__, (ValueError, RecursionError)):
+            return no_json()  # bytes that are no text, or lists in lists in lists
         code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
         headers = dict(error.headers or {})
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
