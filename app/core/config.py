@@ -85,6 +85,8 @@ class Settings(BaseSettings):
     """Largest WebSocket frame, in bytes; a larger one closes the socket with 1009."""
     max_body_bytes: int = Field(default=1_048_576, gt=0)
     """Largest body of an HTTP request, in bytes; a larger one is refused with 413."""
+    max_half_open: int = Field(default=1000, gt=0)
+    """Connections of this process whose request is not yet whole; where one more comes the oldest is closed."""
     max_queued_turns: int = Field(default=8, gt=0)
     """Inputs that may wait on one thread."""
     max_connections: int = Field(default=5000, gt=0)
@@ -107,6 +109,8 @@ class Settings(BaseSettings):
     forwarded_allow_ips: str = "127.0.0.1,::1"
     """Proxies whose ``X-Forwarded-For`` is believed, separated by commas: addresses, networks; ``*`` is anybody."""
 
+    request_timeout_seconds: float = Field(default=20, gt=0)
+    """Longest that an HTTP request, head and body, may take to come; then it is refused with 408."""
     turn_timeout_seconds: float = Field(default=120, gt=0)
     """Longest a turn may take, pauses not counted."""
     turn_grace_seconds: float = Field(default=30, ge=0)
