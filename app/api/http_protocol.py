@@ -4,6 +4,7 @@ Without this a client that sends half a request, or does not read its answer, ha
 """
 
 from asyncio import BaseTransport, TimerHandle
+from itertools import islice
 from typing import ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -15,13 +16,16 @@ from app.core.config import Settings
 _LONGEST_HEAD = 65_536
 """Bytes of a request that are no body: its line, its headers, and what frames the pieces of a body."""
 
+_CROWDED_SECONDS = 0.1
+"""Many may come at once who have all said what they want: it is read before anybody is sent away."""
+
 
 class BoundedHttp(HttpToolsProtocol):
     """A connection on which a request must come in time.
 
     From when it is opened, and from the first byte of each further request, until the request's last byte a
-    connection counts as half open. One that is so for too long is closed; where one more would be too many, the
-    oldest is, so that whoever sends what they have to say is let in however many do not.
+    connection counts as half open. One that is so for too long is closed; where there are too many, the
+    oldest are, so that whoever sends what they have to say is let in however many do not.
     A client that takes nothing of its answer is cut off; a stream has done so itself by then.
     """
 
@@ -103,10 +107,14 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _begin(self) -> None:
         self._end()
-        if len(self.half_open) >= self.at_most:
-            next(iter(self.half_open))._be_late("crowded")
         self.half_open[self] = None
         self._deadline = self.loop.call_later(self.request_seconds, self._be_late, "late")
+        if len(self.half_open) == self.at_most + 1:
+            self.loop.call_later(_CROWDED_SECONDS, self._make_room)
+
+    def _make_room(self) -> None:
+        for oldest in list(islice(self.half_open, max(0, len(self.half_open) - self.at_most))):
+            oldest._be_late("crowded")
 
     def _end(self) -> None:
         self.half_open.pop(self, None)
