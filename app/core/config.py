@@ -20,7 +20,8 @@ MEMORY_URL = "memory://"
 def is_loopback(host: str) -> bool:
     """Return whether an address is reached from the same machine alone."""
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
+        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
     except ValueError:
         return host == "localhost"
 
@@ -242,9 +243,14 @@ class Settings(BaseSettings):
             raise ValueError(f"FORWARDED_ALLOW_IPS: {error}") from error
 
     @property
+    def is_private(self) -> bool:
+        """Whether nobody but this machine may be served: nobody has to log in, and that is not for everybody."""
+        return not self.auth_required and "auth_off" not in self.allow_insecure
+
+    @property
     def exposure(self) -> str | None:
         """Say why the server may not start on its address; None where it may."""
-        if self.auth_required or is_loopback(self.host) or "auth_off" in self.allow_insecure:
+        if not self.is_private or is_loopback(self.host):
             return None
         return (
             f"HOST={self.host} is an address that others reach: set AUTH_REQUIRED=true, "
