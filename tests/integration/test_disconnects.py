@@ -101,5 +101,5 @@ async def test_the_turn_of_who_leaves_ends_once_is_saved_and_nothing_is_left(how
 
         assert [each for each in gc.get_objects() if isinstance(each, kinds)] == []
         assert len(asyncio.all_tasks()) == tasks
-        assert (services.connections.streams, services.streaming.active_turns) == (0)
+        assert (services.connections.streams, services.streaming.active_turns) == (0, 0)
         assert services.streaming._lanes == {}
