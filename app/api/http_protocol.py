@@ -108,13 +108,13 @@ class BoundedHttp(HttpToolsProtocol):
     def _begin(self) -> None:
         self._end()
         self.half_open[self] = None
-        self._deadline = self.loop.call_later(self.request_seconds, self._be_late, "late")
+        self._deadline = self.loop.call_later(self.request_seconds, self._give_up, "slow")
         if len(self.half_open) == self.at_most + 1:
             self.loop.call_later(_CROWDED_SECONDS, self._make_room)
 
     def _make_room(self) -> None:
         for oldest in list(islice(self.half_open, max(0, len(self.half_open) - self.at_most))):
-            oldest._be_late("crowded")
+            oldest._give_up("crowded")
 
     def _end(self) -> None:
         self.half_open.pop(self, None)
@@ -131,9 +131,9 @@ class BoundedHttp(HttpToolsProtocol):
             self._unread.cancel()
             self._unread = None
 
-    def _be_late(self, reason: str) -> None:
-        if reason == "late" and self.flow.read_paused:  # what came waits for the application, and not for the client
-            self._deadline = self.loop.call_later(self.request_seconds, self._be_late, reason)
+    def _give_up(self, reason: str) -> None:
+        if reason == "slow" and self.flow.read_paused:  # what came waits for the application, and not for the client
+            self._deadline = self.loop.call_later(self.request_seconds, self._give_up, reason)
             return
         self._refuse(408, "request_timeout", "La petición no llegó entera a tiempo.", reason)
 

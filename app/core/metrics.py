@@ -119,7 +119,7 @@ for _transport in ("websocket", "sse"):
     CONNECTIONS.labels(_transport)
 for _code in (Draining.code, Overloaded.code, "forbidden_origin"):
     CONNECTIONS_REFUSED.labels(_code)
-for _reason in ("late", "crowded", "too_large", "malformed"):
+for _reason in ("slow", "crowded", "too_large", "malformed"):
     REQUESTS_UNFINISHED.labels(_reason)
 for _recovered in ("true", "false"):
     REPLAYS.labels(_recovered)

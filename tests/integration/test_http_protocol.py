@@ -130,14 +130,14 @@ def unfinished(reason: str) -> float:
     ids=["nothing", "a word", "half a head", "no body", "half a body", "no last piece"],
 )
 async def test_a_request_that_does_not_come_whole_is_refused_in_time(begun: bytes) -> None:
-    before = unfinished("late")
+    before = unfinished("slow")
     async with serving() as here, here.client() as client:
         await client.send(begun)
 
         assert await client.problem() == (408, "request_timeout")
         if b"\r\n\r\n" in begun:
             await here.application.gone.wait()
-    assert unfinished("late") == before + 1
+    assert unfinished("slow") == before + 1
 
 
 async def test_a_second_request_has_its_time_too() -> None:
