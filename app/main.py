@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app.api.body_limit import BodyLimit
 from app.api.deps import Services
 from app.api.errors import add_error_handlers
+from app.api.exposure import Exposure
 from app.api.middleware import RequestLog, RequestTraces
 from app.api.origins import LOOPBACK
 from app.api.rate_limit import RateLimit
@@ -81,6 +82,8 @@ def create_app(settings: Settings | None = None, *, open_services: Opener = open
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
         expose_headers=["Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"],
     )
+    if settings.is_private:
+        app.add_middleware(Exposure)
     if settings.otel_exporter_otlp_endpoint is not None:
         app.add_middleware(RequestTraces)
     app.add_middleware(RequestLog)

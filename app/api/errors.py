@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from app.core import metrics
@@ -58,6 +59,8 @@ _STATUS: tuple[tuple[type[AppError], int], ...] = (
     (AgentError, 502),
     (AppError, 500),
 )
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""What a client may ask to be done."""
 RETRY_AFTER = {"Retry-After": "5"}
 """Seconds after which a refused client may ask again."""
 _CODE = "problem_code"
@@ -133,6 +136,16 @@ def refused(error: RateLimited) -> JSONResponse:
     return problem(429, error.error_code, error.message, headers)
 
 
+def _allowed(request: Request) -> list[str]:
+    """Return all that may be done at the address of a request; each route by itself knows only its own method."""
+    routes = request.app.router.routes
+    return [
+        method
+        for method in sorted(METHODS)
+        if any(each.matches({**request.scope, "method": method})[0] is Match.FULL for each in routes)
+    ]
+
+
 def add_error_handlers(app: FastAPI) -> None:
     """Answer every error of ``app`` with a problem."""
 
@@ -145,18 +158,26 @@ def add_error_handlers(app: FastAPI) -> None:
         status = next(status for kind, status in _STATUS if isinstance(error, kind))
         return problem(status, error.error_code, error.message, _HEADERS.get(status))
 
+    def no_json() -> JSONResponse:
+        return problem(422, "invalid_json", "El cuerpo no es JSON.")
+
     @app.exception_handler(RequestValidationError)
     async def on_invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         if first["type"] == "json_invalid":
-            return problem(422, "invalid_json", "El cuerpo no es JSON.")
+            return no_json()
         where = ".".join(str(part) for part in first["loc"])
         return problem(422, "invalid_message", f"{where}: {first['msg']}")
 
     @app.exception_handler(HTTPException)
-    async def on_http(_request: Request, error: HTTPException) -> JSONResponse:
+    async def on_http(request: Request, error: HTTPException) -> JSONResponse:
+        if isinstance(error.__cause__, (ValueError, RecursionError)):
+            return no_json()  # bytes that are no text, or lists in lists in lists
         code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
-        return problem(error.status_code, code, str(error.detail), dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = ", ".join(_allowed(request))
+        return problem(error.status_code, code, str(error.detail), headers)
 
     @app.exception_handler(Exception)
     async def on_unforeseen(request: Request, error: Exception) -> JSONResponse:

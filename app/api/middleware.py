@@ -10,14 +10,13 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.deps import get_services
-from app.api.errors import code_of, count_refusal
+from app.api.errors import METHODS, code_of, count_refusal
 from app.core import metrics
 from app.core.trace_context import TRACEPARENT, read_traceparent
 
 log = structlog.stdlib.get_logger("voztaxi.access")
 
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _NO_ROUTE = "none"
 _UNTRACED = frozenset({"/health", "/ready", "/metrics", "/api/v1/ws/health"})
 
@@ -95,6 +94,6 @@ class RequestTraces:
 
 def _count(route: str | None, method: str, status: int, seconds: float) -> None:
     """Count a request, by what the server knows and never by what the client made up."""
-    labels = (route or _NO_ROUTE, method if method in _METHODS else metrics.OTHER)
+    labels = (route or _NO_ROUTE, method if method in METHODS else metrics.OTHER)
     metrics.HTTP_REQUESTS.labels(*labels, f"{status // 100}xx").inc()
     metrics.HTTP_REQUEST_SECONDS.labels(*labels).observe(seconds)

@@ -65,8 +65,6 @@ class EventStream(Response):
         status_code: FastAPI asks the class for it.
     """
 
-    media_type = "text/event-stream"
-
     def __init__(
         self,
         services: Services,
@@ -77,6 +75,8 @@ class EventStream(Response):
     ) -> None:
         self.status_code = status_code
         self.background = None
+        # Not the class's: FastAPI would write a schema of the whole stream into the document.
+        self.media_type = "text/event-stream"
         self._connections = services.connections
         self._settings = services.settings
         self._opening = opening

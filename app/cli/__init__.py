@@ -29,6 +29,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; else PORT.")] = None,
 ) -> None:
     """Start the server."""
+    from app.api.http_protocol import http_protocol
     from app.main import create_app
 
     settings = _settings(host=host, port=port)
@@ -45,6 +46,8 @@ def serve(
         create_app(settings),
         host=settings.host,
         port=settings.port,
+        http=http_protocol(settings),
+        server_header=False,
         ws="websockets-sansio",
         ws_max_size=settings.max_frame_bytes,
         ws_per_message_deflate=False,

@@ -20,7 +20,8 @@ MEMORY_URL = "memory://"
 def is_loopback(host: str) -> bool:
     """Return whether an address is reached from the same machine alone."""
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
+        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
     except ValueError:
         return host == "localhost"
 
@@ -87,6 +88,8 @@ class Settings(BaseSettings):
     """Largest WebSocket frame, in bytes; a larger one closes the socket with 1009."""
     max_body_bytes: int = Field(default=1_048_576, gt=0)
     """Largest body of an HTTP request, in bytes; a larger one is refused with 413."""
+    max_half_open: int = Field(default=1000, gt=0)
+    """Connections of this process whose request is not yet whole; where one more comes the oldest is closed."""
     max_queued_turns: int = Field(default=8, gt=0)
     """Inputs that may wait on one thread."""
     max_connections: int = Field(default=5000, gt=0)
@@ -109,6 +112,8 @@ class Settings(BaseSettings):
     forwarded_allow_ips: str = "127.0.0.1,::1"
     """Proxies whose ``X-Forwarded-For`` is believed, separated by commas: addresses, networks; ``*`` is anybody."""
 
+    request_timeout_seconds: float = Field(default=20, gt=0)
+    """Longest that an HTTP request, head and body, may take to come; then it is refused with 408."""
     turn_timeout_seconds: float = Field(default=120, gt=0)
     """Longest a turn may take, pauses not counted."""
     turn_grace_seconds: float = Field(default=30, ge=0)
@@ -240,9 +245,14 @@ class Settings(BaseSettings):
             raise ValueError(f"FORWARDED_ALLOW_IPS: {error}") from error
 
     @property
+    def is_private(self) -> bool:
+        """Whether nobody but this machine may be served: nobody has to log in, and that is not for everybody."""
+        return not self.auth_required and "auth_off" not in self.allow_insecure
+
+    @property
     def exposure(self) -> str | None:
         """Say why the server may not start on its address; None where it may."""
-        if self.auth_required or is_loopback(self.host) or "auth_off" in self.allow_insecure:
+        if not self.is_private or is_loopback(self.host):
             return None
         return (
             f"HOST={self.host} is an address that others reach: set AUTH_REQUIRED=true, "

@@ -59,6 +59,9 @@ SLOW_CLIENTS = Counter("voztaxi_slow_clients", "WebSockets that were closed beca
 REPLAYS = Counter(
     "voztaxi_replays", "Replays, by whether the log still reached to where the client was.", ("recovered",)
 )
+REQUESTS_UNFINISHED = Counter(
+    "voztaxi_requests_unfinished", "HTTP requests that were cut off before they were whole, by why.", ("reason",)
+)
 HTTP_REQUESTS = Counter(
     "voztaxi_http_requests",
     "HTTP requests that were answered, by the class of the status.",
@@ -141,6 +144,8 @@ for _code in (Draining.code, Overloaded.code, "forbidden_origin"):
     CONNECTIONS_REFUSED.labels(_code)
 for _code in REFUSAL_CODES:
     REFUSALS.labels(_code)
+for _reason in ("slow", "crowded", "too_large", "malformed"):
+    REQUESTS_UNFINISHED.labels(_reason)
 for _recovered in ("true", "false"):
     REPLAYS.labels(_recovered)
 for _stage in ("first_event", "first_token", "first_audio", "end"):

@@ -253,7 +253,7 @@ class StreamingService:
             is_early = await self._threads.authorise(thread_id, caller) is None
         turn_id = self._new_id() if message_id is None else self.turn_of(thread_id, message_id)
         may_be_known = message_id is not None and not is_first
-        if may_be_known and (self._has(thread_id, turn_id) or await self._runner.has_begun(turn_id)):
+        if may_be_known and (self.has(thread_id, turn_id) or await self._runner.has_begun(turn_id)):
             raise DuplicateMessage(turn_id)
         if strategy == "reject" and thread_id not in self._lanes and not await self._shared_lanes.free([thread_id]):
             raise TurnInProgress
@@ -391,7 +391,8 @@ class StreamingService:
         while any(each.at_work for each in ([lane] if lane is not None else self._lanes.values())):
             await self._idle_bell.wait()
 
-    def _has(self, thread_id: str, turn_id: str) -> bool:
+    def has(self, thread_id: str, turn_id: str) -> bool:
+        """Return whether a turn runs or waits in this process."""
         lane = self._lanes.get(thread_id)
         return lane is not None and lane.has(turn_id)
 

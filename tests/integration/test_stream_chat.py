@@ -180,7 +180,7 @@ async def test_metadata_says_who_the_rider_is_and_may_hold_anything() -> None:
         ({"message": "Hola", "conversation_id": "\ud800"}, 422, "invalid_message"),
         ({"message": "Hola \ud800"}, 422, "invalid_message"),
         (b"{", 422, "invalid_json"),
-        (b"\xff", 400, "bad_request"),
+        (b"\xff", 422, "invalid_json"),
         (b"", 422, "invalid_message"),
     ],
 )

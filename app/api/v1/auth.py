@@ -7,11 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from app.api.callers import AccountDep
 from app.api.deps import ServicesDep
-from app.api.errors import PROBLEMS
 from app.api.rate_limit import take_login
 from app.services.accounts import LONGEST_PASSWORD, Login, name_key
 
-router = APIRouter(prefix="/auth", tags=["auth"], responses=PROBLEMS)
+router = APIRouter(prefix="/auth", tags=["auth"])
 
 _SECRET = {"Cache-Control": "no-store"}
 """No cache may keep a token (RFC 6749, section 5.1)."""

@@ -7,11 +7,10 @@ from pydantic import BaseModel
 
 from app.api.callers import CallerDep
 from app.api.deps import ServicesDep
-from app.api.errors import PROBLEMS
 from app.models.booking import Booking
 from app.models.inputs import ThreadId
 
-router = APIRouter(prefix="/api/v1/bookings", tags=["bookings"], responses=PROBLEMS)
+router = APIRouter(prefix="/api/v1/bookings", tags=["bookings"])
 
 BookingPath = Annotated[str, Path(min_length=1, max_length=128)]
 

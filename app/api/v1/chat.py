@@ -1,24 +1,27 @@
 """A whole turn in one HTTP answer, for clients that cannot hold a connection."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal
 
+import anyio
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.callers import CallerDep
 from app.api.deps import Services, ServicesDep
-from app.api.errors import PROBLEMS
 from app.core.errors import AgentError, AppError, Conflict, DuplicateMessage, LogTruncated, StoreError, TurnTimeout
 from app.models.account import Caller
 from app.models.booking import Booking
-from app.models.events import AgentChunk, ToolCall, ToolResult, TurnEnd
+from app.models.events import AgentChunk, Record, ToolCall, ToolResult, TurnEnd
 from app.models.events import AgentError as AgentErrorEvent
 from app.models.inputs import MessageId, Name, ThreadId
 from app.stores.base import LogReader
 
 router = APIRouter(tags=["chat"])
+
+_QUIET_SECONDS = 1.0
+"""How often it is asked whether a turn of which nothing comes is still to come."""
 
 
 Text = Annotated[str, Field(min_length=1, json_schema_extra={"maxLength": 4000, "pattern": r"\S"})]
@@ -88,8 +91,8 @@ class _Answer(BaseModel):
     error: AgentErrorEvent | None
 
 
-@router.post("/api/v1/chat", response_model=ChatResponse | PhoneResponse, responses=PROBLEMS)
-@router.post("/api/v1/chat/", response_model=ChatResponse | PhoneResponse, responses=PROBLEMS, include_in_schema=False)
+@router.post("/api/v1/chat", response_model=ChatResponse | PhoneResponse)
+@router.post("/api/v1/chat/", response_model=ChatResponse | PhoneResponse, include_in_schema=False)
 async def chat(
     request: ChatRequest | PhoneRequest, services: ServicesDep, caller: CallerDep
 ) -> ChatResponse | PhoneResponse:
@@ -152,15 +155,23 @@ async def _run(
                 message_id=message_id,
                 subscription=reader,
             )
-            answer = await _collect(reader, thread_id, turn_id)
+            answer = await _collect(reader, thread_id, turn_id, is_coming=partial(streaming.has, thread_id, turn_id))
     except (DuplicateMessage, LogTruncated) as reason:
         # Taken before, or the log began anew in the middle: the answer is read from the first event on.
         taken = reason.turn_id if isinstance(reason, DuplicateMessage) else turn_id
         async with streaming.subscribe(thread_id, after_seq=0, caller=caller) as reader:
             if taken is None or not reader.recovered:
                 raise
+            settings = services.settings
+            latest = anyio.current_time() + settings.turn_timeout_seconds + settings.pause_limit_seconds
             try:
-                answer = await _collect(reader, thread_id, taken, has_ended=partial(streaming.has_ended, taken))
+                answer = await _collect(
+                    reader,
+                    thread_id,
+                    taken,
+                    is_coming=lambda: anyio.current_time() < latest,  # in whichever process
+                    has_ended=partial(streaming.has_ended, taken),
+                )
             except LogTruncated:
                 raise reason from None
     if answer.end.status == "failed":
@@ -169,11 +180,17 @@ async def _run(
 
 
 async def _collect(
-    reader: LogReader, thread_id: str, turn_id: str, *, has_ended: Callable[[], Awaitable[bool]] | None = None
+    reader: LogReader,
+    thread_id: str,
+    turn_id: str,
+    *,
+    is_coming: Callable[[], bool],
+    has_ended: Callable[[], Awaitable[bool]] | None = None,
 ) -> _Answer:
     """Read a turn to its end.
 
     Raises:
+        StoreError: Nothing comes, and the turn is not ``is_coming``: it was given up before it began.
         LogTruncated: The log has begun anew; or, where ``has_ended`` is given, has nothing of a turn that is over.
     """
     seq = 0
@@ -185,7 +202,13 @@ async def _collect(
             if await has_ended():
                 raise LogTruncated
             has_ended = None
-        for record in await reader.read():
+        was_coming = is_coming()
+        records: Sequence[Record] = ()
+        with anyio.move_on_after(_QUIET_SECONDS):
+            records = await reader.read()
+        if not records and not was_coming:
+            raise StoreError("No se pudo empezar a responder. Intenta de nuevo.")
+        for record in records:
             seq, event = record.seq, record.event
             if getattr(event, "turn_id", None) != turn_id:
                 continue

@@ -6,13 +6,12 @@ from fastapi import APIRouter, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from app.api.deps import ServicesDep
-from app.api.errors import PROBLEMS
 from app.core import metrics
 from app.core.errors import BadInput, BadSignature, BodyTooLarge, NotFound
 from app.core.signatures import BadSignatureError
 from app.models.booking import BookingStatus
 
-router = APIRouter(prefix="/api/v1/dispatch", tags=["dispatch"], responses=PROBLEMS)
+router = APIRouter(prefix="/api/v1/dispatch", tags=["dispatch"])
 
 _LARGEST_BODY = 64 * 1024
 
@@ -46,13 +45,18 @@ _STATUS: dict[str, BookingStatus] = {
 }
 
 
+_EVENT = RideEvent.model_json_schema()
+_EVENT["properties"]["data"] = _EVENT.pop("$defs")["Ride"]
+"""For the OpenAPI document, where a reference is one into the whole document."""
+
+
 @router.post(
     "/webhook",
     status_code=204,
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": RideEvent.model_json_schema()}},
+            "content": {"application/json": {"schema": _EVENT}},
         }
     },
 )

@@ -15,7 +15,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from app.api.callers import AccountDep, caller_at
 from app.api.deps import Services, ServicesDep
 from app.api.dialects.realtime import Frame, Place, RealtimeDialect, read_place
-from app.api.errors import PROBLEMS
 from app.api.sse import PING_SECONDS, EventStream, Tap
 from app.api.transcripts import PAGE_HEADERS, as_html, as_markdown, as_pdf, iso
 from app.core.errors import (
@@ -37,7 +36,7 @@ from app.models.inputs import MultitaskStrategy, ThreadId
 from app.services.sessions import UNTITLED, Submitted
 from app.stores.base import LogReader
 
-router = APIRouter(prefix="/api/chat", tags=["sessions"], responses=PROBLEMS)
+router = APIRouter(prefix="/api/chat", tags=["sessions"])
 
 _PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
 _LINE_BREAKS = {ord(each): f"\\u{ord(each):04x}" for each in "\x85\u2028\u2029"}
@@ -52,7 +51,7 @@ _STREAMED: dict[int | str, dict[str, Any]] = {
         "description": "`data:` lines: one `start`, `content`…, then one `done` or `error`.",
         "content": {
             "text/event-stream": {
-                "schema": {
+                "itemSchema": {
                     "type": "object",
                     "properties": {"id": {"type": "string"}, "data": {"type": "string"}},
                     "required": ["data"],

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from app.api.errors import PROBLEMS
 from app.api.v1 import (
     asyncapi,
     auth,
@@ -17,7 +18,7 @@ from app.api.v1 import (
     websocket,
 )
 
-router = APIRouter()
+router = APIRouter(responses=PROBLEMS)
 for module in (
     pages,
     health,

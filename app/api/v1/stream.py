@@ -17,7 +17,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from app.api.callers import AccountDep, caller_at
 from app.api.deps import Services, ServicesDep
 from app.api.dialects.stream_chat import EVENTS, Place, StreamChatDialect, StreamEvent
-from app.api.errors import PROBLEMS
 from app.api.sse import PING_SECONDS, RETRY_MS, EventStream, Tap
 from app.api.v1.chat import Text
 from app.core import metrics
@@ -61,7 +60,7 @@ _EVENT_SCHEMAS = [
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The answer: `start`, `chunk`…, then one of `end` and `error`.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}, "itemSchema": {"oneOf": _EVENT_SCHEMAS}}},
+        "content": {"text/event-stream": {"itemSchema": {"oneOf": _EVENT_SCHEMAS}}},
     }
 }
 
@@ -101,7 +100,7 @@ class _Asked:
     language: str | None
 
 
-@router.post("/stream/chat", response_class=EventStream, responses={**_STREAM, **PROBLEMS})
+@router.post("/stream/chat", response_class=EventStream, responses=_STREAM)
 async def stream_chat(
     request: StreamRequest,
     connection: Request,

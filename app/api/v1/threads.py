@@ -11,7 +11,6 @@ from pydantic import AfterValidator, BaseModel
 from app.api.callers import CallerDep
 from app.api.deps import Services, ServicesDep
 from app.api.dialects.native import NativeDialect
-from app.api.errors import PROBLEMS
 from app.api.sse import RETRY_MS, EventStream, Tap
 from app.core import metrics
 from app.core.errors import ForbiddenThread, LogTruncated, NotFound
@@ -20,13 +19,17 @@ from app.models.conversation import Message
 from app.models.events import NOWHERE
 from app.models.inputs import ThreadId
 
-router = APIRouter(prefix="/api/v1/threads", tags=["threads"], responses=PROBLEMS)
+router = APIRouter(prefix="/api/v1/threads", tags=["threads"])
 
 ThreadPath = Annotated[ThreadId, Path()]
+_EVENT = {
+    "type": "object",
+    "properties": {"id": {"type": "string"}, "data": {"type": "string", "contentMediaType": "application/json"}},
+}
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The events; `id` is their `seq`.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"itemSchema": _EVENT}},
     }
 }
 
