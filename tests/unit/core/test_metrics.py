@@ -22,6 +22,7 @@ LABELS = frozenset(
         "kind",
         "method",
         "outcome",
+        "reason",
         "recovered",
         "route",
         "stage",
