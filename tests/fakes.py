@@ -51,9 +51,9 @@ class FaultyConversations(MemoryConversationStore):
         self._faults = faults
         self.ended: dict[str, TurnStatus] = {}
 
-    async def begin_turn(self, turn: TurnRecord, message: Message, conversation: Conversation) -> None:
+    async def begin_turn(self, turn: TurnRecord, message: Message, conversation: Conversation) -> bool:
         await self._faults.strike()
-        await super().begin_turn(turn, message, conversation)
+        return await super().begin_turn(turn, message, conversation)
 
     async def end_turn(self, turn_id: str, status: TurnStatus, ended_at: int, messages: Sequence[Message]) -> None:
         await self._faults.strike()

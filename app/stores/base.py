@@ -110,12 +110,15 @@ class Outbox(Protocol):
 class ConversationStore(Protocol):
     """Conversations with their messages, and the turns that made them."""
 
-    async def begin_turn(self, turn: TurnRecord, message: Message, conversation: Conversation) -> None:
+    async def begin_turn(self, turn: TurnRecord, message: Message, conversation: Conversation) -> bool:
         """Open the conversation if it is new, and store the turn as running with the rider's message.
 
         Its owner is who opens it. A ``user_id`` is set where there was none, and never changed.
         A turn that replaces another one takes the place of that rider's message and of all that came after it.
         Repeating it changes nothing, also when the turn has ended since.
+
+        Returns:
+            Whether the turn was not known.
         """
         ...
 

@@ -220,7 +220,7 @@ class MemoryConversationStore:
         self._shared: dict[str, str] = {}
         self._closed: set[str] = set()
 
-    async def begin_turn(self, turn: TurnRecord, message: Message, conversation: Conversation) -> None:
+    async def begin_turn(self, turn: TurnRecord, message: Message, conversation: Conversation) -> bool:
         """See ``ConversationStore``."""
         known = self._conversations.setdefault(conversation.thread_id, conversation)
         self._conversations[conversation.thread_id] = known.model_copy(
@@ -231,12 +231,14 @@ class MemoryConversationStore:
             }
         )
         messages = self._messages.setdefault(turn.thread_id, {})
-        if turn.replaces is not None and turn.turn_id not in self._turns and message.id in messages:
+        is_new = turn.turn_id not in self._turns
+        if turn.replaces is not None and is_new and message.id in messages:
             ids = list(messages)
             for message_id in ids[ids.index(message.id) :]:
                 del messages[message_id]
         self._turns.setdefault(turn.turn_id, turn)
         messages.setdefault(message.id, message)
+        return is_new
 
     async def end_turn(self, turn_id: str, status: TurnStatus, ended_at: int, messages: Sequence[Message]) -> None:
         """See ``ConversationStore``."""

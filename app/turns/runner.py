@@ -147,11 +147,9 @@ class TurnRunner:
         Raises:
             StoreError: It cannot be known now.
         """
-        if await self.has_begun(said.turn_id):
-            return False
         with CancelScope(shield=True):
-            await _Run(self, said, self.gate()).begin()
-        return True
+            is_new = await _Run(self, said, self.gate()).begin()
+        return is_new
 
     async def run(self, said: TurnInput, gate: Gate, lease: Lease, *, is_begun: bool = False) -> None:
         """Run one turn. Raises only cancellation: a failure is an event.
@@ -266,12 +264,17 @@ class _Run:
                             if isinstance(record.event, TurnEnd):
                                 self._told = record.event.status
 
-    async def begin(self) -> None:
-        """Store that the turn runs and what the rider said, before anything is answered."""
+    async def begin(self) -> bool:
+        """Store that the turn runs and what the rider said, before anything is answered.
+
+        Returns:
+            Whether the turn was not known.
+        """
         story = self._story
         with store_deadline(self._limits.store):
-            await self._conversations.begin_turn(story.record(), story.user_message(), story.conversation())
+            is_new = await self._conversations.begin_turn(story.record(), story.user_message(), story.conversation())
         self._has_begun = True
+        return is_new
 
     async def stages(self) -> None:
         """Log what the stages yield."""

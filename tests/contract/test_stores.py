@@ -194,11 +194,11 @@ class TestConversations:
         assert first.user_id in {f"user-{number}" for number in range(20)}
 
     async def test_beginning_a_turn_again_changes_nothing(self, conversations: ConversationStore) -> None:
-        for content in ("first", "again"):
-            await conversations.begin_turn(turn(), message(content=content), conversation())
+        assert await conversations.begin_turn(turn(), message(content="first"), conversation())
+        assert not await conversations.begin_turn(turn(), message(content="again"), conversation())
         assert list(await conversations.messages("thread")) == [message(content="first")]
         await conversations.end_turn("turn-1", "completed", 9, [])
-        await conversations.begin_turn(turn(), message(), conversation())
+        assert not await conversations.begin_turn(turn(), message(), conversation())
         assert [each.status for each in await conversations.unclosed_turns()] == ["completed"]
 
     async def test_ending_a_turn_stores_its_messages_after_the_riders(self, conversations: ConversationStore) -> None:

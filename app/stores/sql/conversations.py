@@ -21,10 +21,10 @@ class SqlConversationStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def begin_turn(self, turn: TurnRecord, message: Message, conversation: Conversation) -> None:
+    async def begin_turn(self, turn: TurnRecord, message: Message, conversation: Conversation) -> bool:
         """See ``ConversationStore``."""
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> bool:
             # One statement, which also holds the conversation: nobody can forget it from here on.
             insert_or_update(
                 connection,
@@ -38,8 +38,9 @@ class SqlConversationStore:
             if is_new and turn.replaces is not None:
                 connection.execute(_cut(turn.thread_id, message.id))
             _add_messages(connection, turn.thread_id, [message])
+            return is_new
 
-        await self._database.write(work)
+        return await self._database.write(work)
 
     async def end_turn(self, turn_id: str, status: TurnStatus, ended_at: int, messages: Sequence[Message]) -> None:
         """See ``ConversationStore``."""
