@@ -16,6 +16,7 @@
       +-- AgentError          the chat model or the graph
       |     +-- ModelError         the model server refused or broke off
       |     +-- ModelIncomplete    the stream ended without its own end
+      |     +-- BadExplanation     what the model said is no explanation
       |     +-- AgentLoop          the agents hand over without end
       +-- StoreError          persistence failed or hung
       |     +-- LaneLost           another process has the turns of the thread
@@ -173,6 +174,13 @@ class ModelIncomplete(AgentError):
     code = "model_incomplete"
     retryable = True
     default = "La respuesta del modelo llegó incompleta."
+
+
+class BadExplanation(AgentError):
+    """What the model said is no explanation."""
+
+    code = "bad_explanation"
+    default = "No se pudo preparar la explicación."
 
 
 class AgentLoop(AgentError):

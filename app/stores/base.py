@@ -12,6 +12,7 @@ from app.models.booking import Booking
 from app.models.conversation import Conversation, Message, TurnRecord
 from app.models.delivery import Delivery, DeliveryKind, DeliveryState, Revision
 from app.models.events import Position, Record, ThreadEvent, TurnStatus
+from app.models.explanations import ExplanationSession, SavedAnswer
 from app.models.rate import Rate, Verdict
 
 Change = Callable[[Booking], Revision | None]
@@ -361,4 +362,36 @@ class Lanes(Protocol):
 
     def on_command(self, handler: Callable[[str, Command, str], None]) -> None:
         """Have ``handler`` called when this process is told something: the thread, the command, on whose behalf."""
+        ...
+
+
+class AnswerStore(Protocol):
+    """Explanations that were generated, by the hash of their question."""
+
+    async def find(self, question_hash: str) -> SavedAnswer | None:
+        """Return an answer, or None."""
+        ...
+
+    async def save(self, answer: SavedAnswer) -> SavedAnswer:
+        """Store an answer, and return the one of that hash: the given one, or the one that was faster."""
+        ...
+
+    async def count_hit(self, question_hash: str) -> None:
+        """Note that an answer was asked for again."""
+        ...
+
+
+class ExplanationSessionStore(Protocol):
+    """Where users are in explanations; each entry lives for a while from when it was put."""
+
+    async def get(self, user_id: str) -> ExplanationSession | None:
+        """Return a user's session, or None."""
+        ...
+
+    async def put(self, session: ExplanationSession, *, seconds: float) -> None:
+        """Store a session for ``seconds`` from now, in place of what there is."""
+        ...
+
+    async def forget(self, user_id: str) -> None:
+        """Forget a user's session."""
         ...
