@@ -310,6 +310,21 @@ class EventLog(Protocol):
 
 
 Command = Literal["cancel", "pause", "resume"]
+CommandHandler = Callable[[str, Command, str], None]
+"""Takes the lane, what is to be done with what runs there, and on whose behalf."""
+
+_KIND = "\x1f"
+"""Ends the kind of a lane. The id of a thread cannot have it, so nobody can name a lane that is no thread's."""
+
+
+def lane_name(kind: str, name: str) -> str:
+    """Return the name of a lane for something else than the turns of a thread; ``name`` has no spaces."""
+    return f"{kind}{_KIND}{name}"
+
+
+def lane_kind(lane: str) -> str:
+    """Return the kind of a lane: '' is that of threads."""
+    return lane.partition(_KIND)[0] if _KIND in lane else ""
 
 
 class Lease(Protocol):
@@ -360,8 +375,13 @@ class Lanes(Protocol):
         """Tell the process that has the lane of a thread. Returns whether one heard it."""
         ...
 
-    def on_command(self, handler: Callable[[str, Command, str], None]) -> None:
-        """Have ``handler`` called when this process is told something: the thread, the command, on whose behalf."""
+    def on_command(self, handler: CommandHandler, *, kind: str = "") -> None:
+        """Have ``handler`` called when this process is told something of a lane.
+
+        Args:
+            handler: Takes the lane, the command, and on whose behalf it is. Must not wait.
+            kind: That of the lanes (``lane_name``); those of threads have none.
+        """
         ...
 
 
@@ -376,8 +396,12 @@ class AnswerStore(Protocol):
         """Store an answer, and return the one of that hash: the given one, or the one that was faster."""
         ...
 
-    async def count_hit(self, question_hash: str) -> None:
-        """Note that an answer was asked for again."""
+    async def count_hit(self, question_hash: str, *, at: int) -> None:
+        """Note that an answer was asked for again; ``at`` is in milliseconds since the epoch."""
+        ...
+
+    async def prune(self, *, keep: int) -> None:
+        """Forget all answers but the ``keep`` that were asked for last."""
         ...
 
 
