@@ -245,6 +245,10 @@ class RateCounter(Protocol):
         """
         ...
 
+    async def look(self, rate: Rate, key: str) -> Verdict:
+        """Return what would be said of a hit, without counting it; ``remaining`` is how many would be let in."""
+        ...
+
 
 class LogReader(Protocol):
     """A reading position in the log of one thread."""
