@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import accumulate
 
-import regex
+import regex  # type: ignore[import-untyped]
 
 _GRAPHEME = regex.compile(r"\X")
 _FENCE = re.compile(r"^[ \t>]*(?P<run>`{3,}(?=[^`\n]*$)|~{3,})[^\n]*", re.MULTILINE)
