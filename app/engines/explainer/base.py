@@ -21,6 +21,7 @@ class Explainer(Protocol):
 
         Raises:
             ModelError: The model cannot be reached or refuses; it may be tried again.
+            ModelIncomplete: The model broke off; the same.
             BadExplanation: What the model said is no explanation, even after it was asked to mend it.
         """
         ...

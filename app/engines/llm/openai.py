@@ -11,6 +11,7 @@ def create_openai_model(
     base_url: str | None,
     temperature: float | None,
     timeout_seconds: float,
+    max_retries: int = 2,
 ) -> BaseChatModel:
     """Return a streaming chat model.
 
@@ -20,6 +21,7 @@ def create_openai_model(
         base_url: Address of the server, ending in ``/v1`` as a rule; None is OpenAI's own.
         temperature: Sampling temperature; None leaves it to the server.
         timeout_seconds: Longest silence before and between tokens.
+        max_retries: How often the client tries again by itself; 0 where whoever asks does.
     """
     from langchain_openai import ChatOpenAI
 
@@ -31,7 +33,7 @@ def create_openai_model(
         timeout=timeout_seconds,
         # Its waiting is asyncio.wait_for, which on Python 3.11 loses a cancellation that comes with a token.
         stream_chunk_timeout=None,
-        max_retries=2,
+        max_retries=max_retries,
         streaming=True,
         stream_usage=False,
     )
