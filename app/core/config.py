@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     max_queued_turns: int = Field(default=8, gt=0)
     """Inputs that may wait on one thread."""
     max_connections: int = Field(default=5000, gt=0)
-    """WebSockets of this process; one more is refused with 503."""
+    """WebSockets and Socket.IO clients of this process; one more is refused with 503."""
     max_streams: int = Field(default=1000, gt=0)
     """Streams of Server-Sent Events of this process; one more is refused with 503."""
     max_active_turns: int = Field(default=500, gt=0)

@@ -151,7 +151,7 @@ STREAM_CHAT_TTFB = Histogram(
     "stream_chat_ttfb_seconds", "From a request to /stream/chat to the first byte of its answer.", buckets=_TURN
 )
 
-for _transport in ("websocket", "sse"):
+for _transport in ("websocket", "socketio", "sse"):
     CONNECTIONS.labels(_transport)
 for _code in (Draining.code, Overloaded.code, "forbidden_origin"):
     CONNECTIONS_REFUSED.labels(_code)
