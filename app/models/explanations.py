@@ -80,9 +80,17 @@ class ExplanationSession(BaseModel):
     pause_position: int = 0
     """The first character that was not sent."""
     is_paused: bool = False
+    """Whether somebody, or a lost connection, made it stand still."""
     is_streaming: bool = False
+    """Whether it was begun and is not over, paused or not."""
     created_at: int
+    """Milliseconds since the epoch."""
     last_activity: int
+    """Milliseconds since the epoch."""
+    language: str = "es"
+    """Of what is said about it."""
+    pauses: int = 0
+    """How often it was paused."""
 
 
 class AskQuestion(BaseModel):
