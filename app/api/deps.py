@@ -17,6 +17,7 @@ from app.core.signatures import Signer
 from app.services.accounts import AccountService
 from app.services.bookings import BookingService
 from app.services.dispatch import DispatchService
+from app.services.explanations import ExplanationService
 from app.services.figures import FigureService
 from app.services.health import HealthService
 from app.services.rate_limits import RateLimits
@@ -82,6 +83,7 @@ class Services:
     threads: ThreadService
     bookings: BookingService
     sessions: SessionService
+    explanations: ExplanationService
     dispatch: DispatchService
     webhooks: Signer | None
     """Proves who an event of the fleet comes from; None where none are taken."""

@@ -168,8 +168,8 @@ class Settings(BaseSettings):
     """Between two chunks of an explanation."""
     explanation_credits: str = "20/day"
     """Answers that are generated for one account; those that are saved cost nothing; ``0`` is no limit."""
-    explanation_timeout_seconds: float = Field(default=90, gt=0)
-    """Longest that generating an answer may take, its repetitions included."""
+    explanation_timeout_seconds: float = Field(default=120, gt=0)
+    """Longest that generating an answer may take, its repetitions included; one try may take half of it."""
     explanations_at_once: int = Field(default=4, gt=0)
     """Answers that this process generates at the same time; more questions wait in turn."""
     max_waiting_questions: int = Field(default=200, gt=0)

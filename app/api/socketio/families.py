@@ -2,6 +2,7 @@
 
 from app.api.socketio.base import Family
 from app.api.socketio.chats import Chats
+from app.api.socketio.explanations import Explanations
 
-FAMILIES: tuple[type[Family], ...] = (Chats,)
+FAMILIES: tuple[type[Family], ...] = (Chats, Explanations)
 """No two of them have an event of the same name."""
