@@ -26,6 +26,8 @@ from app.core.exposition import is_shared
 from app.core.rates import read_networks, read_rate
 from app.core.signatures import read_signer
 from app.core.tokens import Key
+from app.engines.explainer.base import Explainer
+from app.engines.explainer.model import ModelExplainer
 from app.engines.fleet.base import Directory, Fleet
 from app.engines.fleet.http import HttpDirectory, HttpFleet, open_client
 from app.engines.fleet.offline import OfflineDirectory, OfflineFleet
@@ -39,8 +41,10 @@ from app.engines.tts.text import TextTts
 from app.models.conversation import TurnInput
 from app.pipeline.chain import ChainPipeline
 from app.services.accounts import AccountService
+from app.services.answers import AnswerLimits, AnswerService
 from app.services.bookings import BookingService
 from app.services.dispatch import DispatchLimits, DispatchService
+from app.services.explanations import ExplanationLimits, ExplanationService
 from app.services.figures import FigureService
 from app.services.health import HealthService, Ping
 from app.services.rate_limits import RateLimits
@@ -48,18 +52,31 @@ from app.services.rate_rules import RateRules
 from app.services.sessions import SessionService
 from app.services.streaming_service import ServiceLimits, StreamingService
 from app.services.threads import ThreadMemory, ThreadService
-from app.stores.base import AccountStore, BookingStore, ConversationStore, EventLog, Lanes, Outbox, RateCounter
+from app.stores.base import (
+    AccountStore,
+    AnswerStore,
+    BookingStore,
+    ConversationStore,
+    EventLog,
+    ExplanationSessionStore,
+    Lanes,
+    Outbox,
+    RateCounter,
+)
 from app.stores.checkpoints.fenced import FencedSaver
 from app.stores.memory import (
     MemoryAccountStore,
+    MemoryAnswerStore,
     MemoryBookingStore,
     MemoryConversationStore,
     MemoryEventLog,
+    MemoryExplanationSessions,
     MemoryLanes,
     MemoryOutbox,
 )
 from app.stores.rates import FallbackRateCounter, MemoryRateCounter
 from app.stores.sql.accounts import SqlAccountStore
+from app.stores.sql.answers import SqlAnswerStore
 from app.stores.sql.bookings import SqlBookingStore
 from app.stores.sql.conversations import SqlConversationStore
 from app.stores.sql.database import Database
@@ -67,6 +84,7 @@ from app.stores.sql.event_log import SqlEventLog
 from app.stores.sql.outbox import SqlOutbox
 from app.taxi.agents import AGENTS
 from app.taxi.context import TaxiDesk
+from app.taxi.explainer import OfflineExplainer
 from app.taxi.fares import load_tariff
 from app.taxi.graph import TaxiGraph
 from app.taxi.moments import load_holidays
@@ -96,6 +114,8 @@ class Stores:
     checkpointer: BaseCheckpointSaver[Any]
     pings: dict[str, Ping]
     rates: RateCounter = field(default_factory=MemoryRateCounter)
+    answers: AnswerStore = field(default_factory=MemoryAnswerStore)
+    explanation_sessions: ExplanationSessionStore = field(default_factory=MemoryExplanationSessions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +134,7 @@ async def open_services(
     model: BaseChatModel | None = None,
     stores: Stores | None = None,
     fleet: Fleet | None = None,
+    explainer: Explainer | None = None,
     now_ms: NowMs = now_ms,
     new_id: NewId = new_id,
 ) -> AsyncIterator[Services]:
@@ -124,6 +145,7 @@ async def open_services(
         model: A chat model in place of the one that the settings name.
         stores: Stores in place of those that the settings name.
         fleet: A fleet in place of the one that the settings name.
+        explainer: An explainer in place of the one that the settings name.
         now_ms: The clock.
         new_id: Makes ids.
     """
@@ -241,6 +263,11 @@ async def open_services(
                 now_ms=now_ms,
                 new_id=new_id,
             ),
+            explanations=await stack.enter_async_context(
+                open_explanations(
+                    settings, stores, explainer or create_explainer(settings), rates, now_ms=now_ms, new_id=new_id
+                )
+            ),
             dispatch=dispatch,
             webhooks=None if settings.dispatch_secret is None else read_signer(settings.dispatch_secret),
             health=health,
@@ -248,6 +275,47 @@ async def open_services(
             now_ms=now_ms,
             trace_request=None if tracing is None else tracing.requests,
         )
+
+
+@asynccontextmanager
+async def open_explanations(
+    settings: Settings, stores: Stores, explainer: Explainer, rates: RateLimits, *, now_ms: NowMs, new_id: NewId
+) -> AsyncIterator[ExplanationService]:
+    """Open what answers questions."""
+    answer_limits = AnswerLimits(
+        at_once=settings.explanations_at_once,
+        max_waiting=settings.max_waiting_questions,
+        timeout=settings.explanation_timeout_seconds,
+        kept=settings.explanation_answers_kept,
+        store=settings.store_timeout_seconds,
+    )
+    limits = ExplanationLimits(
+        max_characters=settings.max_text_chars,
+        chunk_characters=settings.explanation_chunk_characters,
+        chunk_seconds=settings.explanation_chunk_delay_ms / 1000,
+        session_seconds=settings.explanation_session_seconds,
+        store_seconds=settings.store_timeout_seconds,
+    )
+    async with (
+        AnswerService(
+            explainer=explainer,
+            answers=stores.answers,
+            lanes=stores.lanes,
+            rates=rates,
+            now_ms=now_ms,
+            limits=answer_limits,
+        ) as answers,
+        ExplanationService(
+            answers=answers,
+            sessions=stores.explanation_sessions,
+            lanes=stores.lanes,
+            rates=rates,
+            now_ms=now_ms,
+            new_id=new_id,
+            limits=limits,
+        ) as explanations,
+    ):
+        yield explanations
 
 
 @asynccontextmanager
@@ -264,17 +332,41 @@ async def open_stores(settings: Settings, *, now_ms: NowMs, new_id: NewId) -> As
         accounts: AccountStore = MemoryAccountStore()
         bookings: BookingStore = MemoryBookingStore(memory_outbox)
         conversations: ConversationStore = MemoryConversationStore()
+        answers: AnswerStore = MemoryAnswerStore()
         if database is None:
             pings["memory"] = conversations.ping
         else:
             accounts = SqlAccountStore(database)
             bookings, outbox = SqlBookingStore(database), SqlOutbox(database)
             conversations = SqlConversationStore(database)
+            answers = SqlAnswerStore(database)
             pings["database"] = database.ping
-        event_log, lanes, rates = await _open_shared(settings, stack, database, pings, now_ms=now_ms, new_id=new_id)
+        shared = await _open_shared(settings, stack, database, pings, now_ms=now_ms, new_id=new_id)
         if settings.redis_url is not None:
-            checkpointer = FencedSaver(checkpointer, lanes.holds)
-        yield Stores(accounts, bookings, outbox, conversations, event_log, lanes, checkpointer, pings, rates)
+            checkpointer = FencedSaver(checkpointer, shared.lanes.holds)
+        yield Stores(
+            accounts=accounts,
+            bookings=bookings,
+            outbox=outbox,
+            conversations=conversations,
+            event_log=shared.event_log,
+            lanes=shared.lanes,
+            checkpointer=checkpointer,
+            pings=pings,
+            rates=shared.rates,
+            answers=answers,
+            explanation_sessions=shared.explanation_sessions,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What processes have together."""
+
+    event_log: EventLog
+    lanes: Lanes
+    rates: RateCounter
+    explanation_sessions: ExplanationSessionStore
 
 
 async def _open_shared(
@@ -285,8 +377,9 @@ async def _open_shared(
     *,
     now_ms: NowMs,
     new_id: NewId,
-) -> tuple[EventLog, Lanes, RateCounter]:
-    """Open what processes have together: the event log, who may write it, what is counted. Without Redis, for one."""
+) -> _Shared:
+    """Open what processes have together. Without Redis, for one."""
+    sessions = MemoryExplanationSessions(now_ms=now_ms)
     rates = MemoryRateCounter(now_ms=now_ms)
     limits: dict[str, Any] = {
         "new_id": new_id,
@@ -299,6 +392,7 @@ async def _open_shared(
             from app.stores.redis.channels import Channels
             from app.stores.redis.client import RedisClient
             from app.stores.redis.event_log import RedisEventLog
+            from app.stores.redis.explanations import RedisExplanationSessions
             from app.stores.redis.lanes import RedisLanes
             from app.stores.redis.rates import RedisRateCounter
 
@@ -309,10 +403,12 @@ async def _open_shared(
             RedisLanes(redis, channels, new_id=new_id, lease_seconds=settings.lease_seconds)
         )
         log = await stack.enter_async_context(RedisEventLog(redis, channels, token=lanes.token, **limits))
-        return log, lanes, FallbackRateCounter(RedisRateCounter(redis), rates)
+        counter = FallbackRateCounter(RedisRateCounter(redis), rates)
+        return _Shared(log, lanes, counter, RedisExplanationSessions(redis))
     if database is None:
-        return MemoryEventLog(**limits), MemoryLanes(), rates
-    return await stack.enter_async_context(SqlEventLog(database, **limits)), MemoryLanes(), rates
+        return _Shared(MemoryEventLog(**limits), MemoryLanes(), rates, sessions)
+    sql_log = await stack.enter_async_context(SqlEventLog(database, **limits))
+    return _Shared(sql_log, MemoryLanes(), rates, sessions)
 
 
 def rate_rules(settings: Settings) -> RateRules:
@@ -321,6 +417,8 @@ def rate_rules(settings: Settings) -> RateRules:
         requests=read_rate(settings.rate_limit_requests),
         turns=read_rate(settings.rate_limit_turns),
         logins=read_rate(settings.rate_limit_logins),
+        questions=read_rate(settings.rate_limit_questions),
+        credits=read_rate(settings.explanation_credits),
         exempt=read_networks(settings.rate_limit_exempt),
     )
 
@@ -516,6 +614,21 @@ def create_model(settings: Settings, gazetteer: Gazetteer) -> BaseChatModel:
         return Reply(text, tuple(calls), notes)
 
     return FunctionChatModel(function=reply, word_delay_ms=settings.offline_word_delay_ms)
+
+
+def create_explainer(settings: Settings) -> Explainer:
+    """Return what makes explanations: the chat model that the settings name, or the one that needs none."""
+    if settings.model_kind == "offline":
+        return OfflineExplainer()
+    model = create_openai_model(
+        model=settings.llm_model,
+        api_key=settings.openai_api_key,
+        base_url=settings.openai_base_url,
+        temperature=settings.llm_temperature,
+        timeout_seconds=settings.llm_timeout_seconds,
+        max_retries=0,
+    )
+    return ModelExplainer(model, settings.llm_model, timeout_seconds=settings.explanation_timeout_seconds / 2)
 
 
 def read_addresses(texts: Iterable[str]) -> Iterator[dict[str, Any]]:

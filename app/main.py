@@ -16,6 +16,7 @@ from app.api.middleware import RequestLog, RequestTraces
 from app.api.origins import LOOPBACK
 from app.api.rate_limit import RateLimit
 from app.api.shutdown import drain_on_signal
+from app.api.socketio.server import create_socketio
 from app.api.v1.router import router
 from app.bootstrap import open_services
 from app.core.config import Settings
@@ -36,6 +37,7 @@ def create_app(settings: Settings | None = None, *, open_services: Opener = open
         open_services: Puts the services together when the server starts.
     """
     settings = settings or Settings()
+    sockets = create_socketio(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -47,7 +49,7 @@ def create_app(settings: Settings | None = None, *, open_services: Opener = open
         )
         if settings.exposure is not None:
             raise Misconfigured(settings.exposure)
-        async with open_services(settings) as services:
+        async with open_services(settings) as services, sockets.running(services):
             app.state.services = services
             with drain_on_signal(services), settled_memory():
                 log.info(
@@ -69,6 +71,7 @@ def create_app(settings: Settings | None = None, *, open_services: Opener = open
     )
     add_error_handlers(app)
     app.include_router(router)
+    app.router.routes.append(sockets.route)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(RateLimit)
     local = "local" in settings.allowed_origins

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 import anyio
 from fastapi import Depends
@@ -13,11 +13,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.core import metrics
 from app.core.clock import NowMs
 from app.core.config import Settings
-from app.core.errors import Overloaded
+from app.core.errors import AppError, Draining, Overloaded
 from app.core.signatures import Signer
 from app.services.accounts import AccountService
 from app.services.bookings import BookingService
 from app.services.dispatch import DispatchService
+from app.services.explanations import ExplanationService
 from app.services.figures import FigureService
 from app.services.health import HealthService
 from app.services.rate_limits import RateLimits
@@ -28,10 +29,10 @@ from app.services.threads import ThreadService
 
 @dataclass(slots=True)
 class Connections:
-    """The WebSockets and the streams of this process."""
+    """The WebSockets, the Socket.IO clients and the streams of this process."""
 
     active: int = 0
-    """WebSockets."""
+    """WebSockets and Socket.IO clients."""
     streams: int = 0
     """Server-Sent Events."""
     restart: anyio.Event = field(default_factory=anyio.Event)
@@ -39,11 +40,11 @@ class Connections:
     _left: anyio.Event = field(default_factory=anyio.Event)
 
     @contextmanager
-    def open(self) -> Iterator[None]:
-        """Count one while it lasts."""
+    def open(self, transport: Literal["websocket", "socketio"]) -> Iterator[None]:
+        """Count a WebSocket or a Socket.IO client while it lasts."""
         self.active += 1
         try:
-            with metrics.CONNECTIONS.labels("websocket").track_inprogress():
+            with metrics.CONNECTIONS.labels(transport).track_inprogress():
                 yield
         finally:
             self.active -= 1
@@ -83,6 +84,7 @@ class Services:
     threads: ThreadService
     bookings: BookingService
     sessions: SessionService
+    explanations: ExplanationService
     dispatch: DispatchService
     webhooks: Signer | None
     """Proves who an event of the fleet comes from; None where none are taken."""
@@ -92,6 +94,15 @@ class Services:
     trace_request: Callable[[ASGIApp, Scope, Receive, Send], Awaitable[None]] | None = None
     """Serves a request within a span of its own; None where nothing is traced."""
     connections: Connections = field(default_factory=Connections)
+
+
+def why_refused(services: Services, *, waiting: int = 0) -> type[AppError] | None:
+    """Return why no further client is let in; None where one is. ``waiting`` are on their way in."""
+    if services.streaming.draining:
+        return Draining
+    if max(services.connections.active, waiting) >= services.settings.max_connections:
+        return Overloaded
+    return None
 
 
 async def get_services(connection: HTTPConnection) -> Services:

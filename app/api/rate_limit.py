@@ -14,6 +14,8 @@ from app.services.rate_limits import narrower
 
 EXEMPT = frozenset({"/health", "/ready", "/metrics", "/api/v1/ws/health", "/api/v1/dispatch/webhook"})
 """What balancers and operators ask, and what the fleet tells: whoever runs these is not to be refused."""
+SOCKETIO = "/socket.io"
+"""Its requests go on with what was counted when it began; what counts then is its events."""
 _LOCAL = "127.0.0.1"
 _VERDICT = "rate_verdict"
 
@@ -53,7 +55,7 @@ class RateLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, if it may be."""
-        if scope["type"] not in ("http", "websocket") or scope["path"] in EXEMPT:
+        if scope["type"] not in ("http", "websocket") or _counts_elsewhere(scope["path"]):
             await self._app(scope, receive, send)
             return
         connection = HTTPConnection(scope)
@@ -75,6 +77,10 @@ class RateLimit:
             await send(message)
 
         await self._app(scope, receive, send_with_figures)
+
+
+def _counts_elsewhere(path: str) -> bool:
+    return path in EXEMPT or path.startswith(f"{SOCKETIO}/")
 
 
 def _note(scope: Scope, verdict: Verdict | None) -> None:

@@ -16,6 +16,14 @@ from app.core.signatures import read_signer
 MEMORY_URL = "memory://"
 """A ``DATABASE_URL`` that keeps everything in this process and nothing after it."""
 
+_RATES = (
+    "rate_limit_requests",
+    "rate_limit_turns",
+    "rate_limit_logins",
+    "rate_limit_questions",
+    "explanation_credits",
+)
+
 
 def is_loopback(host: str) -> bool:
     """Return whether an address is reached from the same machine alone."""
@@ -93,7 +101,7 @@ class Settings(BaseSettings):
     max_queued_turns: int = Field(default=8, gt=0)
     """Inputs that may wait on one thread."""
     max_connections: int = Field(default=5000, gt=0)
-    """WebSockets of this process; one more is refused with 503."""
+    """WebSockets and Socket.IO clients of this process; one more is refused with 503."""
     max_streams: int = Field(default=1000, gt=0)
     """Streams of Server-Sent Events of this process; one more is refused with 503."""
     max_active_turns: int = Field(default=500, gt=0)
@@ -107,6 +115,8 @@ class Settings(BaseSettings):
     """Turns of one account, or of one address where nobody is logged in; ``0`` is no limit."""
     rate_limit_logins: str = "10/minute"
     """Attempts to log in from one address, and under one name; ``0`` is no limit."""
+    rate_limit_questions: str = "30/minute"
+    """Questions of one account that are to be explained; ``0`` is no limit."""
     rate_limit_exempt: Annotated[tuple[str, ...], NoDecode] = ("local",)
     """Networks that are not limited, separated by commas: ``local`` (this machine), addresses, CIDR; or ``none``."""
     forwarded_allow_ips: str = "127.0.0.1,::1"
@@ -158,6 +168,23 @@ class Settings(BaseSettings):
     """How long an access token is good."""
     refresh_token_seconds: int = Field(default=30 * 24 * 3600, gt=0)
     """How long a login lasts that is not used."""
+
+    explanation_chunk_characters: int = Field(default=50, ge=1, le=2000)
+    """Longest chunk of an explanation, in characters; a client that reads slowly is sent longer ones."""
+    explanation_chunk_delay_ms: float = Field(default=50, ge=0, le=5000)
+    """Between two chunks of an explanation."""
+    explanation_credits: str = "20/day"
+    """Answers that are generated for one account; those that are saved cost nothing; ``0`` is no limit."""
+    explanation_timeout_seconds: float = Field(default=120, gt=0)
+    """Longest that generating an answer may take, its repetitions included; one try may take half of it."""
+    explanations_at_once: int = Field(default=4, gt=0)
+    """Answers that this process generates at the same time; more questions wait in turn."""
+    max_waiting_questions: int = Field(default=200, gt=0)
+    """Questions of this process that may wait to be answered."""
+    explanation_answers_kept: int = Field(default=10_000, gt=0)
+    """Answers that are kept; of more, those go that were asked for longest ago."""
+    explanation_session_seconds: float = Field(default=1800, gt=0)
+    """How long an explanation can be resumed after the last that happened in it."""
 
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ("local",)
     """Web origins that may connect, separated by commas: ``local`` (this host, loopback, files), ``*``, addresses."""
@@ -230,7 +257,7 @@ class Settings(BaseSettings):
             _check_address("JWT_JWKS_URL", self.jwt_jwks_url)
 
     def _check_rates(self) -> None:
-        for name in ("rate_limit_requests", "rate_limit_turns", "rate_limit_logins"):
+        for name in _RATES:
             try:
                 read_rate(getattr(self, name))
             except ValueError as error:

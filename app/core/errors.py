@@ -10,12 +10,21 @@
       |     +-- DuplicateMessage
       |     +-- NotFound
       |     +-- AttachmentsUnsupported
+      |     +-- NoCredits           as much was generated as may be
+      |     +-- NotStreaming        there is no explanation that could be paused
+      |     +-- AlreadyPaused       it is paused
+      |     +-- NotPaused           it runs
+      |     +-- NothingToResume     it was never begun, or it is over
+      |     +-- SessionExpired      it is not known any more
+      |     +-- ForeignAnswer       what is to go on is not what was begun
       |     +-- Conflict
       |     |     +-- HasBooking
     |     +-- BadSignature
       +-- AgentError          the chat model or the graph
       |     +-- ModelError         the model server refused or broke off
       |     +-- ModelIncomplete    the stream ended without its own end
+      |     +-- BadExplanation     what the model said is no explanation
+      |     +-- ExplanationTimeout  the model took too long to make one
       |     +-- AgentLoop          the agents hand over without end
       +-- StoreError          persistence failed or hung
       |     +-- LaneLost           another process has the turns of the thread
@@ -28,6 +37,7 @@
       +-- IdentityUnavailable tokens cannot be checked now
       +-- Draining            the server is shutting down
       +-- Overloaded          the server has as much as it may take
+      +-- TakenOver           another connection of the user goes on with it
       +-- LogTruncated        a reader fell behind what the log keeps
 
     Misconfigured             for the operator alone: something must be installed or run first
@@ -131,6 +141,56 @@ class AttachmentsUnsupported(BadInput):
     default = "Todavía no se pueden adjuntar archivos."
 
 
+class NoCredits(BadInput):
+    """As many answers were generated for the user as may be."""
+
+    code = "no_credits"
+    retryable = True
+    default = "Ya se usaron todas las respuestas nuevas de hoy. Las preguntas que ya tienen respuesta no cuestan."
+
+
+class NotStreaming(BadInput):
+    """There is nothing to pause."""
+
+    code = "not_streaming"
+    default = "No hay ninguna explicación en curso."
+
+
+class AlreadyPaused(BadInput):
+    """It was paused before."""
+
+    code = "already_paused"
+    default = "La explicación ya está en pausa."
+
+
+class NotPaused(BadInput):
+    """It runs already."""
+
+    code = "not_paused"
+    default = "La explicación no está en pausa."
+
+
+class NothingToResume(BadInput):
+    """Nothing was begun, or it was told to its end."""
+
+    code = "nothing_to_resume"
+    default = "No hay ninguna explicación por reanudar."
+
+
+class SessionExpired(BadInput):
+    """Nothing is known of what the user was told: it was too long ago, or never was."""
+
+    code = "session_expired"
+    default = "La explicación ya no está guardada. Haz la pregunta otra vez."
+
+
+class ForeignAnswer(BadInput):
+    """The answer that is named is not the one that the user is being told."""
+
+    code = "foreign_answer"
+    default = "Esa respuesta no es la de esta sesión."
+
+
 class Conflict(BadInput):
     """The thing is in a state that does not allow it."""
 
@@ -173,6 +233,21 @@ class ModelIncomplete(AgentError):
     code = "model_incomplete"
     retryable = True
     default = "La respuesta del modelo llegó incompleta."
+
+
+class BadExplanation(AgentError):
+    """What the model said is no explanation."""
+
+    code = "bad_explanation"
+    default = "No se pudo preparar la explicación."
+
+
+class ExplanationTimeout(AgentError):
+    """It took longer than ``EXPLANATION_TIMEOUT_SECONDS`` to make an explanation."""
+
+    code = "explanation_timeout"
+    retryable = True
+    default = "La explicación tardó demasiado en prepararse."
 
 
 class AgentLoop(AgentError):
@@ -263,6 +338,13 @@ class Overloaded(AppError):
     code = "overloaded"
     retryable = True
     default = "Hay demasiadas conversaciones en este momento. Intenta de nuevo en unos segundos."
+
+
+class TakenOver(AppError):
+    """Another connection of the same user goes on."""
+
+    code = "taken_over"
+    default = "La explicación sigue en otra conexión."
 
 
 class LogTruncated(AppError):

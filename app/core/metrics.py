@@ -126,6 +126,45 @@ DISPATCH_WEBHOOKS = Counter(
     "voztaxi_dispatch_webhooks", "Events of the fleet, by what was done with them.", ("outcome",)
 )
 
+# Explanations: set by app/services/answers.py and app/services/explanations.py.
+
+EXPLANATION_ANSWERS = Counter(
+    "voztaxi_explanation_answers",
+    "Questions, by whether their answer was saved (hit) or had to be generated (miss).",
+    ("outcome",),
+)
+EXPLANATION_GENERATION_SECONDS = Histogram(
+    "voztaxi_explanation_generation_seconds",
+    "How long it took to generate an answer, its repetitions included, the wait for its turn not.",
+    buckets=_TURN,
+)
+EXPLANATION_GENERATION_ERRORS = Counter(
+    "voztaxi_explanation_generation_errors", "Answers that could not be generated, by why.", ("code",)
+)
+EXPLANATIONS_ACTIVE = Gauge("voztaxi_explanations_active", "Explanations that are sent.", multiprocess_mode="livesum")
+EXPLANATIONS_GENERATING = Gauge(
+    "voztaxi_explanations_generating", "Answers that are generated.", multiprocess_mode="livesum"
+)
+QUESTIONS_WAITING = Gauge(
+    "voztaxi_questions_waiting", "Questions that wait until an answer can be generated.", multiprocess_mode="livesum"
+)
+EXPLANATION_PAUSES = Histogram(
+    "voztaxi_explanation_pauses",
+    "Pauses of an explanation that was told to its end.",
+    buckets=(0, 1, 2, 3, 5, 10, 20),
+)
+EXPLANATION_STREAMING_SECONDS = Histogram(
+    "voztaxi_explanation_streaming_seconds",
+    "How long an explanation was sent without a pause, by how that ended.",
+    ("outcome",),
+    buckets=_TURN,
+)
+EXPLANATION_LATENESS_SECONDS = Histogram(
+    "voztaxi_explanation_lateness_seconds",
+    "How much later than it was due a chunk was begun to be sent.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1),
+)
+
 # POST /stream/chat: moved by its route, and by nothing else.
 
 STREAM_CHAT_STARTED = Counter("stream_chat_started", "Answers of /stream/chat that were begun.")
@@ -138,7 +177,7 @@ STREAM_CHAT_TTFB = Histogram(
     "stream_chat_ttfb_seconds", "From a request to /stream/chat to the first byte of its answer.", buckets=_TURN
 )
 
-for _transport in ("websocket", "sse"):
+for _transport in ("websocket", "socketio", "sse"):
     CONNECTIONS.labels(_transport)
 for _code in (Draining.code, Overloaded.code, "forbidden_origin"):
     CONNECTIONS_REFUSED.labels(_code)
@@ -146,6 +185,10 @@ for _code in REFUSAL_CODES:
     REFUSALS.labels(_code)
 for _reason in ("slow", "crowded", "too_large", "malformed"):
     REQUESTS_UNFINISHED.labels(_reason)
+for _outcome in ("hit", "miss"):
+    EXPLANATION_ANSWERS.labels(_outcome)
+for _outcome in ("completed", "paused", "left", "replaced"):
+    EXPLANATION_STREAMING_SECONDS.labels(_outcome)
 for _recovered in ("true", "false"):
     REPLAYS.labels(_recovered)
 for _stage in ("first_event", "first_token", "first_audio", "end"):

@@ -46,6 +46,10 @@ class Window:
         """Return how much of the amount is used."""
         return floor(self.previous * self.left / rate.seconds) + self.current
 
+    def outlook(self, rate: Rate) -> Verdict:
+        """Return what would be said of a hit that was not made."""
+        return self.verdict(rate, allowed=self.used(rate) < rate.amount)
+
     def verdict(self, rate: Rate, *, allowed: bool) -> Verdict:
         """Return what is said of a hit, when it has been counted or refused."""
         if not allowed:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.core.errors import RateLimited
+from app.core.errors import NoCredits, RateLimited
 from app.models.account import Caller
 from app.models.rate import Verdict
 from app.services.rate_rules import Charge, RateRules
@@ -12,8 +12,8 @@ from app.stores.base import RateCounter
 class RateLimits:
     """Counts what callers do and refuses what is too much.
 
-    Every method returns the narrowest verdict, or None where nothing is limited, and raises ``RateLimited``
-    with the verdict that refuses.
+    A method that returns a verdict returns the narrowest, or None where nothing is limited, and raises
+    ``RateLimited`` with the verdict that refuses.
 
     Args:
         counter: Counts.
@@ -39,6 +39,29 @@ class RateLimits:
     async def login(self, name_key: str, address: str) -> Verdict | None:
         """Take an attempt to log in."""
         return await self._take(self._rules.of_login(name_key, address))
+
+    async def question(self, caller: Caller) -> Verdict | None:
+        """Take a question that is to be explained."""
+        return await self._take(self._rules.of_question(caller))
+
+    async def check_credit(self, caller: Caller, *, pending: int) -> None:
+        """See to it that an answer may be generated for a caller. Nothing is counted.
+
+        Args:
+            caller: Who asks.
+            pending: Answers that are being generated for the same account, and are not counted yet.
+
+        Raises:
+            NoCredits: As many were generated as may be.
+        """
+        for charge in self._rules.of_answer(caller):
+            if (await self._counter.look(charge.rate, charge.key)).remaining <= pending:
+                raise NoCredits
+
+    async def spend_credit(self, caller: Caller) -> None:
+        """Count an answer that was generated."""
+        for charge in self._rules.of_answer(caller):
+            await self._counter.hit(charge.rate, charge.key)
 
     async def _take(self, charges: Sequence[Charge]) -> Verdict | None:
         narrowest: Verdict | None = None

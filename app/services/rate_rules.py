@@ -34,12 +34,16 @@ class RateRules:
         requests: HTTP requests and WebSockets that are opened; None is no limit.
         turns: Turns.
         logins: Attempts to log in.
+        questions: Questions that are to be explained.
+        credits: Answers that are generated. Nobody is exempt: each costs money.
         exempt: Networks whose callers are not limited, but in the names that they try.
     """
 
     requests: Rate | None = None
     turns: Rate | None = None
     logins: Rate | None = None
+    questions: Rate | None = None
+    credits: Rate | None = None
     exempt: tuple[Network, ...] = ()
 
     def of_request(self, address: str) -> list[Charge]:
@@ -57,6 +61,14 @@ class RateRules:
         if caller.account_id is not None:
             return _charges(self.turns, "turn-account", caller.account_id)
         return _charges(self.turns, "turn-address", None if caller.address is None else network_of(caller.address))
+
+    def of_question(self, caller: Caller) -> list[Charge]:
+        """Return what a question costs the account that asks it."""
+        return _charges(self.questions, "question-account", None if self._lets_pass(caller) else caller.account_id)
+
+    def of_answer(self, caller: Caller) -> list[Charge]:
+        """Return what an answer that is generated costs the account that asked for it."""
+        return _charges(self.credits, "answer-account", caller.account_id)
 
     def of_login(self, name_key: str, address: str) -> list[Charge]:
         """Return what an attempt to log in costs. The address comes first: one that is refused costs no name."""

@@ -12,6 +12,7 @@ from app.models.booking import Booking
 from app.models.conversation import Conversation, Message, TurnRecord
 from app.models.delivery import Delivery, DeliveryKind, DeliveryState, Revision
 from app.models.events import Position, Record, ThreadEvent, TurnStatus
+from app.models.explanations import ExplanationSession, SavedAnswer
 from app.models.rate import Rate, Verdict
 
 Change = Callable[[Booking], Revision | None]
@@ -247,6 +248,10 @@ class RateCounter(Protocol):
         """
         ...
 
+    async def look(self, rate: Rate, key: str) -> Verdict:
+        """Return what would be said of a hit, without counting it; ``remaining`` is how many would be let in."""
+        ...
+
 
 class LogReader(Protocol):
     """A reading position in the log of one thread."""
@@ -312,6 +317,21 @@ class EventLog(Protocol):
 
 
 Command = Literal["cancel", "pause", "resume"]
+CommandHandler = Callable[[str, Command, str], None]
+"""Takes the lane, what is to be done with what runs there, and on whose behalf."""
+
+_KIND = "\x1f"
+"""Ends the kind of a lane. The id of a thread cannot have it, so nobody can name a lane that is no thread's."""
+
+
+def lane_name(kind: str, name: str) -> str:
+    """Return the name of a lane for something else than the turns of a thread; ``name`` has no spaces."""
+    return f"{kind}{_KIND}{name}"
+
+
+def lane_kind(lane: str) -> str:
+    """Return the kind of a lane: '' is that of threads."""
+    return lane.partition(_KIND)[0] if _KIND in lane else ""
 
 
 class Lease(Protocol):
@@ -362,6 +382,47 @@ class Lanes(Protocol):
         """Tell the process that has the lane of a thread. Returns whether one heard it."""
         ...
 
-    def on_command(self, handler: Callable[[str, Command, str], None]) -> None:
-        """Have ``handler`` called when this process is told something: the thread, the command, on whose behalf."""
+    def on_command(self, handler: CommandHandler, *, kind: str = "") -> None:
+        """Have ``handler`` called when this process is told something of a lane.
+
+        Args:
+            handler: Takes the lane, the command, and on whose behalf it is. Must not wait.
+            kind: That of the lanes (``lane_name``); those of threads have none.
+        """
+        ...
+
+
+class AnswerStore(Protocol):
+    """Explanations that were generated, by the hash of their question."""
+
+    async def find(self, question_hash: str) -> SavedAnswer | None:
+        """Return an answer, or None."""
+        ...
+
+    async def save(self, answer: SavedAnswer) -> SavedAnswer:
+        """Store an answer, and return the one of that hash: the given one, or the one that was faster."""
+        ...
+
+    async def count_hit(self, question_hash: str, *, at: int) -> None:
+        """Note that an answer was asked for again; ``at`` is in milliseconds since the epoch."""
+        ...
+
+    async def prune(self, *, keep: int) -> None:
+        """Forget all answers but the ``keep`` that were asked for last."""
+        ...
+
+
+class ExplanationSessionStore(Protocol):
+    """Where users are in explanations; each entry lives for a while from when it was put."""
+
+    async def get(self, user_id: str) -> ExplanationSession | None:
+        """Return a user's session, or None."""
+        ...
+
+    async def put(self, session: ExplanationSession, *, seconds: float) -> None:
+        """Store a session for ``seconds`` from now, in place of what there is."""
+        ...
+
+    async def forget(self, user_id: str) -> None:
+        """Forget a user's session."""
         ...

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import anyio
 
-from app.core.clock import NewId, NowMs
+from app.core.clock import NewId, NowMs, now_ms
 from app.core.errors import LogTruncated
 from app.core.logging import bound_ids
 from app.models.account import Account, RefreshToken
@@ -16,7 +16,8 @@ from app.models.booking import Booking
 from app.models.conversation import Conversation, Message, TurnRecord
 from app.models.delivery import Delivery, DeliveryKind, DeliveryState, dispatch_of
 from app.models.events import Position, Record, ThreadEvent, TurnStatus
-from app.stores.base import Change, Command
+from app.models.explanations import ExplanationSession, SavedAnswer
+from app.stores.base import Change, Command, CommandHandler
 
 
 class MemoryOutbox:
@@ -312,6 +313,63 @@ class MemoryConversationStore:
         """See ``ConversationStore``."""
 
 
+class MemoryAnswerStore:
+    """Answers in a dict, the one that was asked for last at its end."""
+
+    def __init__(self) -> None:
+        self._answers: OrderedDict[str, SavedAnswer] = OrderedDict()
+
+    async def find(self, question_hash: str) -> SavedAnswer | None:
+        """See ``AnswerStore``."""
+        return self._answers.get(question_hash)
+
+    async def save(self, answer: SavedAnswer) -> SavedAnswer:
+        """See ``AnswerStore``."""
+        return self._answers.setdefault(answer.question_hash, answer)
+
+    async def count_hit(self, question_hash: str, *, at: int) -> None:
+        """See ``AnswerStore``."""
+        answer = self._answers.get(question_hash)
+        if answer is not None:
+            self._answers[question_hash] = answer.model_copy(update={"hits": answer.hits + 1})
+            self._answers.move_to_end(question_hash)
+
+    async def prune(self, *, keep: int) -> None:
+        """See ``AnswerStore``."""
+        while len(self._answers) > keep:
+            self._answers.popitem(last=False)
+
+
+class MemoryExplanationSessions:
+    """Where users are in explanations, in a dict.
+
+    Args:
+        now_ms: The clock.
+    """
+
+    def __init__(self, *, now_ms: NowMs = now_ms) -> None:
+        self._now_ms = now_ms
+        self._sessions: OrderedDict[str, tuple[float, ExplanationSession]] = OrderedDict()
+
+    async def get(self, user_id: str) -> ExplanationSession | None:
+        """See ``ExplanationSessionStore``."""
+        until, session = self._sessions.get(user_id, (0, None))
+        return session if until > self._now_ms() else None
+
+    async def put(self, session: ExplanationSession, *, seconds: float) -> None:
+        """See ``ExplanationSessionStore``."""
+        now = self._now_ms()
+        self._sessions[session.user_id] = (now + seconds * 1000, session)
+        self._sessions.move_to_end(session.user_id)
+        # All live equally long as a rule, so what ran out is at the front.
+        while self._sessions and next(iter(self._sessions.values()))[0] <= now:
+            self._sessions.popitem(last=False)
+
+    async def forget(self, user_id: str) -> None:
+        """See ``ExplanationSessionStore``."""
+        self._sessions.pop(user_id, None)
+
+
 @dataclass(slots=True, eq=False)
 class MemoryLease:
     """A ``Lease`` that cannot be lost: its process is the only one."""
@@ -368,7 +426,7 @@ class MemoryLanes:
         """See ``Lanes``. There is no other process."""
         return False
 
-    def on_command(self, handler: Callable[[str, Command, str], None]) -> None:
+    def on_command(self, handler: CommandHandler, *, kind: str = "") -> None:
         """See ``Lanes``. Nothing ever comes."""
 
 

@@ -1,6 +1,7 @@
 """How often something was done: in this process, and what is done when others cannot be asked."""
 
 from collections import OrderedDict, defaultdict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import islice
 
@@ -70,6 +71,12 @@ class MemoryRateCounter:
         self._forget(known, now - 2 * rate.seconds)
         return window.verdict(rate, allowed=allowed)
 
+    async def look(self, rate: Rate, key: str) -> Verdict:
+        """See ``RateCounter``."""
+        now = self._now_ms() / 1000
+        counts = self._counts[rate].get(key) or _Counts(now)
+        return counts.move_to(now, rate.seconds).outlook(rate)
+
     def _forget(self, known: OrderedDict[str, _Counts], before: float) -> None:
         for key in list(islice(known, _FORGOTTEN_AT_ONCE)):
             if known[key].started < before or len(known) > self._max_keys:
@@ -85,7 +92,7 @@ class FallbackRateCounter:
     Args:
         shared: Counts for all processes.
         alone: Counts for this one.
-        timeout: Seconds that a hit may wait for ``shared``.
+        timeout: Seconds that a question may wait for ``shared``.
         pause: Seconds for which ``shared`` is not asked after it did not answer.
     """
 
@@ -99,20 +106,27 @@ class FallbackRateCounter:
 
     async def hit(self, rate: Rate, key: str) -> Verdict:
         """See ``RateCounter``. It never raises ``StoreError``."""
+        return await self._ask(lambda counter: counter.hit(rate, key))
+
+    async def look(self, rate: Rate, key: str) -> Verdict:
+        """See ``RateCounter``. It never raises ``StoreError``."""
+        return await self._ask(lambda counter: counter.look(rate, key))
+
+    async def _ask(self, question: Callable[[RateCounter], Awaitable[Verdict]]) -> Verdict:
         now = anyio.current_time()
         if now < self._asks_again_at:
-            return await self._alone.hit(rate, key)
+            return await question(self._alone)
         if self._is_alone:
             self._asks_again_at = now + self._pause  # one asks for all
         try:
             with anyio.fail_after(self._timeout):
-                verdict = await self._shared.hit(rate, key)
+                verdict = await question(self._shared)
         except (StoreError, TimeoutError) as error:
             self._asks_again_at = anyio.current_time() + self._pause
             if not self._is_alone:
                 self._is_alone = True
                 log.warning("rates are counted by this process alone", reason=repr(error.__cause__ or error))
-            return await self._alone.hit(rate, key)
+            return await question(self._alone)
         if self._is_alone:
             self._is_alone, self._asks_again_at = False, 0.0
             log.warning("rates are counted by all processes again")

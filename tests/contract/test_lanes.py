@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from app.core.clock import new_id
-from app.stores.base import Command, Lanes
+from app.stores.base import Command, Lanes, lane_name
 from app.stores.memory import MemoryLanes
 from app.stores.redis.channels import Channels
 from app.stores.redis.client import RedisClient
@@ -50,10 +50,10 @@ def process(redis_url: str) -> Processes:
 class Orders:
     """What a process was told."""
 
-    def __init__(self, lanes: Lanes) -> None:
+    def __init__(self, lanes: Lanes, *, kind: str = "") -> None:
         self.came = anyio.Event()
         self.all: list[tuple[str, Command]] = []
-        lanes.on_command(self._take)
+        lanes.on_command(self._take, kind=kind)
 
     def _take(self, thread_id: str, command: Command, on_behalf_of: str) -> None:
         self.all.append((thread_id, command))
@@ -156,6 +156,18 @@ class TestBetweenProcesses:
             assert orders.all == [(T, "pause")]
             assert not others.all
             assert not await b.command(T, "resume")
+
+    async def test_what_is_said_of_a_kind_of_lanes_reaches_who_asked_for_that_kind(self, process: Processes) -> None:
+        async with process() as a, process() as b:
+            orders, others = Orders(a, kind="explanation"), Orders(a)
+            async with a.take(lane_name("explanation", "ana")), a.take("explanation:ana"):
+                assert await b.command("explanation:ana", "pause")
+                await others.came.wait()
+                assert await b.command(lane_name("explanation", "ana"), "cancel")
+                await orders.came.wait()
+                assert await b.command(lane_name("unknown", "ana"), "cancel") is False
+            assert orders.all == [(lane_name("explanation", "ana"), "cancel")]
+            assert others.all == [("explanation:ana", "pause")]
 
     async def test_a_command_that_comes_when_its_lease_is_over_does_not_hit_the_next(
         self, process: Processes, redis_url: str

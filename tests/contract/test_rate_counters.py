@@ -35,6 +35,9 @@ class Unused:
     async def hit(self, rate: Rate, key: str) -> Verdict:
         raise AssertionError
 
+    async def look(self, rate: Rate, key: str) -> Verdict:
+        raise AssertionError
+
 
 async def test_the_amount_is_let_in_and_no_more(counter: RateCounter) -> None:
     verdicts = [await counter.hit(MINUTE, "key") for _ in range(7)]
@@ -56,6 +59,17 @@ async def test_many_at_once_are_not_let_in_more_often(counter: RateCounter) -> N
             tasks.start_soon(hit)
 
     assert sum(allowed) == 5
+
+
+async def test_who_looks_counts_nothing_and_sees_what_is_left(counter: RateCounter) -> None:
+    for left in (5, 4, 3, 2, 1):
+        for _ in range(3):
+            seen = await counter.look(MINUTE, "key")
+            assert (seen.allowed, seen.remaining) == (True, left)
+        await counter.hit(MINUTE, "key")
+
+    seen = await counter.look(MINUTE, "key")
+    assert (seen.allowed, seen.remaining) == (False, 0)
 
 
 async def test_keys_and_rates_are_counted_each_for_itself(counter: RateCounter) -> None:

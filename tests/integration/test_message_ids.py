@@ -1,13 +1,12 @@
 """A message that is sent again under its own name."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
 from app.core.errors import DuplicateMessage
 from app.models.events import AgentChunk, TurnEnd, TurnStart
-from app.stores.base import Command
+from app.stores.base import CommandHandler
 from app.stores.memory import MemoryLanes
 from tests.desk import Desk, make_stores, open_desk
 from tests.fakes import FaultKind, Faults, FaultyConversations
@@ -53,8 +52,8 @@ async def test_one_name_in_two_threads_is_two_messages() -> None:
 async def test_another_process_that_has_the_same_message_does_not_interrupt_its_turn(
     is_the_same: bool, status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[Callable[[str, Command, str], None]] = []
-    monkeypatch.setattr(MemoryLanes, "on_command", lambda lanes, handler: told.append(handler))
+    told: dict[str, CommandHandler] = {}
+    monkeypatch.setattr(MemoryLanes, "on_command", lambda lanes, handler, kind="": told.update({kind: handler}))
 
     async with open_desk(offline_word_delay_ms=5) as desk:
         streaming = desk.services.streaming
@@ -63,7 +62,7 @@ async def test_another_process_that_has_the_same_message_does_not_interrupt_its_
             events: list[object] = []
             while not any(isinstance(event, AgentChunk) for event in events):
                 events += [record.event for record in await reader.read()]
-            told[0]("t", "cancel", turn_id if is_the_same else "of another message")
+            told[""]("t", "cancel", turn_id if is_the_same else "of another message")
             while not any(isinstance(event, TurnEnd) for event in events):
                 events += [record.event for record in await reader.read()]
 
@@ -73,12 +72,14 @@ async def test_another_process_that_has_the_same_message_does_not_interrupt_its_
 async def test_a_turn_that_waits_for_this_process_itself_does_not_interrupt_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told: list[tuple[MemoryLanes, Callable[[str, Command, str], None]]] = []
-    monkeypatch.setattr(MemoryLanes, "on_command", lambda lanes, handler: told.append((lanes, handler)))
+    told: dict[str, tuple[MemoryLanes, CommandHandler]] = {}
+    monkeypatch.setattr(
+        MemoryLanes, "on_command", lambda lanes, handler, kind="": told.update({kind: (lanes, handler)})
+    )
 
     async with open_desk() as desk:
         streaming = desk.services.streaming
-        [(lanes, tell)] = told
+        lanes, tell = told[""]
         async with streaming.subscribe("t") as reader:
             async with lanes.take_free("t"):  # as it does to close a turn of a dead process
                 turn_id = await streaming.submit("Hola", thread_id="t")

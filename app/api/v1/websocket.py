@@ -19,7 +19,7 @@ from app.api.close_codes import (
     UNAUTHENTICATED,
     Close,
 )
-from app.api.deps import Services, ServicesDep
+from app.api.deps import Services, ServicesDep, why_refused
 from app.api.dialects.native import NativeDialect
 from app.api.errors import RETRY_AFTER, count_refusal, problem
 from app.api.origins import is_allowed_origin
@@ -28,7 +28,6 @@ from app.core import metrics
 from app.core.errors import (
     AppError,
     BadInput,
-    Draining,
     DuplicateMessage,
     ForbiddenThread,
     InvalidToken,
@@ -70,24 +69,15 @@ async def chat(websocket: WebSocket, services: ServicesDep) -> None:
         metrics.CONNECTIONS_REFUSED.labels("forbidden_origin").inc()
         await websocket.close()
         return
-    refusal = _refusal(services)
+    refusal = why_refused(services)
     if refusal is not None:
         metrics.CONNECTIONS_REFUSED.labels(refusal.code).inc()
         response = problem(503, refusal.code, refusal.default, RETRY_AFTER)
         await websocket.send_denial_response(response)
         return
     await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in websocket.scope["subprotocols"] else None)
-    with services.connections.open():
+    with services.connections.open("websocket"):
         await Connection(websocket, services).serve()
-
-
-def _refusal(services: Services) -> type[AppError] | None:
-    """Return why no further client is let in; None where one is."""
-    if services.streaming.draining:
-        return Draining
-    if services.connections.active >= services.settings.max_connections:
-        return Overloaded
-    return None
 
 
 @router.get("/api/v1/ws/health")

@@ -12,6 +12,7 @@ def create_openai_model(
     temperature: float | None,
     timeout_seconds: float,
     count_tokens: bool = True,
+    max_retries: int = 2,
 ) -> BaseChatModel:
     """Return a streaming chat model.
 
@@ -22,6 +23,7 @@ def create_openai_model(
         temperature: Sampling temperature; None leaves it to the server.
         timeout_seconds: Longest silence before and between tokens.
         count_tokens: Ask the server how many tokens an answer took (``stream_options``), which some refuse.
+        max_retries: How often the client tries again by itself; 0 where whoever asks does.
     """
     from langchain_openai import ChatOpenAI
 
@@ -33,7 +35,7 @@ def create_openai_model(
         timeout=timeout_seconds,
         # Its waiting is asyncio.wait_for, which on Python 3.11 loses a cancellation that comes with a token.
         stream_chunk_timeout=None,
-        max_retries=2,
+        max_retries=max_retries,
         streaming=True,
         stream_usage=count_tokens,
     )

@@ -11,3 +11,8 @@ def thread_key(thread_id: str, part: str) -> str:
 def process_channel(process_id: str) -> str:
     """Return the channel on which a process takes commands."""
     return f"{_PREFIX}:process:{process_id}"
+
+
+def session_key(user_id: str) -> str:
+    """Return the key of where a user is in an explanation."""
+    return f"{_PREFIX}:explanation:{user_id}"

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -15,7 +15,7 @@ import structlog
 from app.core.clock import NewId
 from app.core.deadlines import store_deadline
 from app.core.errors import StoreError
-from app.stores.base import Command
+from app.stores.base import Command, CommandHandler, lane_kind
 from app.stores.redis.channels import Channels
 from app.stores.redis.client import RedisClient, Script
 from app.stores.redis.keys import process_channel, thread_key
@@ -105,7 +105,7 @@ class RedisLanes:
         self._numbers = itertools.count(1)
         self._leases: dict[str, RedisLease] = {}
         self._waiting: dict[str, list[asyncio.Event]] = {}
-        self._handler: Callable[[str, Command, str], None] = _ignore
+        self._handlers: dict[str, CommandHandler] = {}
         self._keeper: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -171,9 +171,9 @@ class RedisLanes:
         holder = await self._redis.call(lambda redis: redis.get(thread_key(thread_id, "lane")))
         return holder is not None and await self._tell(str(holder), thread_id, command)
 
-    def on_command(self, handler: Callable[[str, Command, str], None]) -> None:
+    def on_command(self, handler: CommandHandler, *, kind: str = "") -> None:
         """See ``Lanes``."""
-        self._handler = handler
+        self._handlers[kind] = handler
 
     def _make(self, thread_id: str) -> RedisLease:
         return RedisLease(thread_id, f"{self._process_id}:{next(self._numbers)}")
@@ -242,7 +242,12 @@ class RedisLanes:
             for bell in self._waiting.get(thread_id, ()):
                 bell.set()
         elif command in _COMMANDS and lease is not None and lease.token == token:
-            self._handler(thread_id, command, on_behalf_of)  # type: ignore[arg-type]
+            self._hand_on(thread_id, command, on_behalf_of)  # type: ignore[arg-type]
+
+    def _hand_on(self, thread_id: str, command: Command, on_behalf_of: str) -> None:
+        handler = self._handlers.get(lane_kind(thread_id))
+        if handler is not None:
+            handler(thread_id, command, on_behalf_of)
 
     @property
     def _lease_ms(self) -> int:
@@ -268,12 +273,8 @@ class RedisLanes:
                 elif answer == 0 and self._leases.get(lease.thread_id) is lease:
                     log.warning("lane was lost", thread_id=lease.thread_id)
                     lease.was_taken = True
-                    self._handler(lease.thread_id, "cancel", "")
+                    self._hand_on(lease.thread_id, "cancel", "")
 
 
 def _keys(thread_id: str) -> list[str]:
     return [thread_key(thread_id, part) for part in ("lane", "lane:memory", "lane:waiting")]
-
-
-def _ignore(thread_id: str, command: Command, on_behalf_of: str) -> None:
-    """Nobody has asked for commands."""

@@ -26,11 +26,24 @@ class RedisRateCounter:
 
     async def hit(self, rate: Rate, key: str) -> Verdict:
         """See ``RateCounter``."""
-        # Processes with other settings, as while they are being changed, count for themselves.
-        name = f"{key}:{rate.amount}:{rate.seconds}"
+        name = _name(rate, key)
         with redis_errors():
             allowed = await self._storage.acquire_sliding_window_entry(name, rate.amount, rate.seconds)
-            previous, _, current, expires = await self._storage.get_sliding_window(name, rate.seconds)
-        # The counter of a window lives for one window more.
-        window = Window(previous, current, max(0.0, expires - rate.seconds))
+            window = await self._window(name, rate)
         return window.verdict(rate, allowed=allowed)
+
+    async def look(self, rate: Rate, key: str) -> Verdict:
+        """See ``RateCounter``."""
+        with redis_errors():
+            window = await self._window(_name(rate, key), rate)
+        return window.outlook(rate)
+
+    async def _window(self, name: str, rate: Rate) -> Window:
+        previous, _, current, expires = await self._storage.get_sliding_window(name, rate.seconds)
+        # The counter of a window lives for one window more.
+        return Window(previous, current, max(0.0, expires - rate.seconds))
+
+
+def _name(rate: Rate, key: str) -> str:
+    """Return what a key is counted under: processes with other settings, while they are changed, have their own."""
+    return f"{key}:{rate.amount}:{rate.seconds}"

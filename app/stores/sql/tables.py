@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -179,4 +180,19 @@ journal = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("life", Integer, nullable=False),  # counts the times that it was not closed
     Column("is_open", Boolean, nullable=False),
+)
+
+ai_answers = Table(
+    "ai_answers",  # explanations that were generated, for whoever asks the same
+    metadata,
+    Column("question_hash", Text, primary_key=True),
+    Column("question", PlainText, nullable=False),
+    Column("normalised", PlainText, nullable=False),
+    Column("steps", Text, nullable=False),  # JSON
+    Column("total_duration", Float, nullable=False),  # seconds
+    Column("model", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("hits", Integer, nullable=False),
+    Column("used_at", BigInteger, nullable=False),  # when it was asked for last
+    Index("ai_answers_by_use", "used_at"),
 )

@@ -1,0 +1,1 @@
+"""Who makes explanations, one file for each way."""
