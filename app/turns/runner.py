@@ -147,9 +147,10 @@ class TurnRunner:
         Raises:
             StoreError: It cannot be known now.
         """
+        run = _Run(self, said, self.gate())
         with CancelScope(shield=True):
-            is_new = await _Run(self, said, self.gate()).begin()
-        return is_new
+            await run.begin()
+        return run.is_new
 
     async def run(self, said: TurnInput, gate: Gate, lease: Lease, *, is_begun: bool = False) -> None:
         """Run one turn. Raises only cancellation: a failure is an event.
@@ -244,6 +245,8 @@ class _Run:
         self._observers = [make(said) for make in runner._observers]
         self.is_closed = False
         """Nothing is left to do for the turn."""
+        self.is_new = True
+        """It was not known before it was begun here."""
         self._has_begun = False
         """It is known to be stored that the turn runs."""
         self._told: TurnStatus | None = None
@@ -264,17 +267,14 @@ class _Run:
                             if isinstance(record.event, TurnEnd):
                                 self._told = record.event.status
 
-    async def begin(self) -> bool:
-        """Store that the turn runs and what the rider said, before anything is answered.
-
-        Returns:
-            Whether the turn was not known.
-        """
+    async def begin(self) -> None:
+        """Store that the turn runs and what the rider said, before anything is answered."""
         story = self._story
         with store_deadline(self._limits.store):
-            is_new = await self._conversations.begin_turn(story.record(), story.user_message(), story.conversation())
+            self.is_new = await self._conversations.begin_turn(
+                story.record(), story.user_message(), story.conversation()
+            )
         self._has_begun = True
-        return is_new
 
     async def stages(self) -> None:
         """Log what the stages yield."""
