@@ -177,6 +177,8 @@ class Answer:
     last: Json | None = None
     """An event in place of the end."""
     names_in_every_delta: bool = False
+    has_id: bool = True
+    """Its events name the answer that they belong to."""
     status: int = 200
     body: Json | None = None
     """The body of an answer that is no stream."""
@@ -254,24 +256,26 @@ class ScriptedModel:
         if answer.body is not None:
             writer.write(json.dumps(answer.body).encode())
             return await writer.drain()
-        await _send(writer, {"role": "assistant", "content": "" if answer.text else None})
+        await _send(writer, {"role": "assistant", "content": "" if answer.text else None}, has_id=answer.has_id)
         for piece in _pieces(answer.text):
-            await _send(writer, {"content": piece})
+            await _send(writer, {"content": piece}, has_id=answer.has_id)
         if answer.hold is not None:
             await _wait(answer.hold, reader)
         for delta in answer.deltas():
-            await _send(writer, delta)
+            await _send(writer, delta, has_id=answer.has_id)
         if answer.last is not None:
             writer.write(f"data: {json.dumps(answer.last)}\n\n".encode())
         elif answer.finish is not None:
-            await _send(writer, {}, answer.finish or ("tool_calls" if answer.calls else "stop"))
+            await _send(writer, {}, answer.finish or ("tool_calls" if answer.calls else "stop"), has_id=answer.has_id)
             writer.write(b"data: [DONE]\n\n")
         return await writer.drain()
 
 
-async def _send(writer: asyncio.StreamWriter, delta: Json, finish: str | None = None) -> None:
+async def _send(writer: asyncio.StreamWriter, delta: Json, finish: str | None = None, *, has_id: bool = True) -> None:
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    event = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+    event: Json = {"object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+    if has_id:
+        event["id"] = "1"
     writer.write(f"data: {json.dumps(event)}\n\n".encode())
     await writer.drain()
 
