@@ -17,7 +17,7 @@ def fare_bars(parts: Sequence[tuple[str, int, str]], total: tuple[str, str]) -> 
         total: What the total is called, and how it is written.
     """
     whole = sum(amount for _, amount, _ in parts) or 1
-    row = min(10.0, (HEIGHT - 8) / (len(parts) + 1))
+    row = min(13.0, (HEIGHT - 8) / (len(parts) + 1))
     drawings: list[Drawing] = []
     before = 0
     for index, (name, amount, written) in enumerate(parts):
@@ -81,7 +81,8 @@ def address_grid(street: str, cross: str, plate: int, labels: tuple[str, str]) -
         labels: What is written at the corner, and at the metres.
     """
     corner, block = 24.0, 46.0
-    door = round(corner + block * min(max(plate, 8), 100) / 100, 2)
+    metres = max(100.0, plate * 1.15)
+    door = round(corner + block * max(plate, 8) / metres, 2)
     y, above = 36.0, plate % 2 == 0
     house = y - 11 if above else y + 4
     return [
