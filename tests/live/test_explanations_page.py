@@ -23,7 +23,7 @@ pytestmark = pytest.mark.live
 PAGE = "examples/explanations.html"
 FARE = "¿Cómo se calcula una tarifa?"
 SPANISH = {"locale": "es-CO"}
-SLOW = {"EXPLANATION_CHUNK_CHARACTERS": "8", "EXPLANATION_CHUNK_DELAY_MS": "60"}
+SLOW = {"EXPLANATION_CHUNK_CHARACTERS": "12", "EXPLANATION_CHUNK_DELAY_MS": "40"}
 STATUS = "[data-testid=bar][data-status={}]"
 INK = """canvas => {
   const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
@@ -31,6 +31,8 @@ INK = """canvas => {
   for (let n = 0; n < data.length; n += 4) if (data[n + 3] > 200) colours.add(data.slice(n, n + 3).join());
   return { colours: [...colours], sharp: canvas.width / canvas.getBoundingClientRect().width };
 }"""
+READS = ("willReadFrequently",)
+"""The browser says how whoever reads canvases may do it faster."""
 HEARD = "[...document.querySelectorAll('[data-testid=rows] tr')].map(row => row.dataset.event)"
 
 
@@ -199,7 +201,7 @@ async def test_a_page_that_is_loaded_anew_offers_to_go_on(tmp_path: Path) -> Non
         await expect(bar(page, "paused")).to_be_visible()
         await expect(page.get_by_test_id("question")).to_have_text(FARE)
         await expect(page.get_by_test_id("line")).to_contain_text("Quedó en el carácter")
-        await page.wait_for_function("document.querySelector('[data-testid=canvas]').dataset.drawn === 'whole'")
+        await expect(step(page, 1).get_by_test_id("canvas")).to_have_attribute("data-drawn", "whole")
         assert len((await step(page, 1).get_by_test_id("canvas").evaluate(INK))["colours"]) >= 3
         await page.get_by_test_id("pause").click()
         await expect(page.get_by_test_id("line")).to_contain_text("Reanudada en el carácter")
@@ -209,6 +211,22 @@ async def test_a_page_that_is_loaded_anew_offers_to_go_on(tmp_path: Path) -> Non
         await page.get_by_test_id("logout").click()
         await expect(page.get_by_test_id("step")).to_have_count(0)
         assert await page.evaluate("sessionStorage.taxi_explanation") is None
+
+
+async def test_a_server_that_dies_is_awaited_and_what_it_forgot_is_asked_for_again(tmp_path: Path) -> None:
+    failing = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "WebSocket connection")
+    async with at_work(tmp_path / "s", **SLOW) as (server, browser), at_page(server, browser, failing=failing) as page:
+        await ask(page)
+        await has_come(page, 60)
+        server.kill()
+        await expect(page.get_by_test_id("network")).to_contain_text("Reconectando")
+        before = await told(page)
+        await asyncio.to_thread(server.start)
+        await expect(page.get_by_test_id("note")).to_contain_text("session_expired", timeout=30_000)
+        assert await told(page) == before
+        await page.get_by_test_id("again").click()
+        await expect(page.get_by_test_id("cached")).to_be_visible()
+        await expect_all(page, server)
 
 
 async def test_an_explanation_that_is_no_longer_kept_is_asked_for_again(tmp_path: Path) -> None:
@@ -317,7 +335,7 @@ async def test_it_does_not_scroll_sideways_in_either_theme_or_language(tmp_path:
 
 
 async def test_a_drawing_is_sharp_and_takes_the_colours_of_the_theme_and_the_size_of_the_page(tmp_path: Path) -> None:
-    options = {"device_scale_factor": 2, "color_scheme": "light", "reduced_motion": "reduce"}
+    options = {"device_scale_factor": 2, "color_scheme": "light", "reduced_motion": "reduce", "failing": READS}
     async with at_work(tmp_path / "s") as (server, browser), at_page(server, browser, **options) as page:
         await ask(page)
         await completed(page)
@@ -344,8 +362,11 @@ async def test_a_drawing_is_sharp_and_takes_the_colours_of_the_theme_and_the_siz
 async def test_who_does_not_see_it_is_told(tmp_path: Path) -> None:
     async with at_work(tmp_path / "s") as (server, browser), at_page(server, browser, locale="en-US") as page:
         await page.evaluate(
-            """() => { window.said = []; new MutationObserver(() => said.push(document.getElementById('announcer').textContent))
-                .observe(document.getElementById('announcer'), { childList: true }); }"""
+            """() => {
+              const announcer = document.getElementById('announcer');
+              window.said = [];
+              new MutationObserver(() => said.push(announcer.textContent)).observe(announcer, { childList: true });
+            }"""
         )
         await ask(page, "How is a fare made up?")
         await completed(page)
@@ -360,13 +381,27 @@ async def test_who_does_not_see_it_is_told(tmp_path: Path) -> None:
 
 # What a model may say.
 
+CONTENT = (
+    r"""# <b>no</b>
+
+<img src=x onerror="document.title='hacked'"> <script>document.title='hacked'</script>
+
+[malo](javascript:document.title='hacked') [bueno](https://example.com/a) cuesta $8.000 y $1.800
+
+$\href{javascript:alert(1)}{x}$ y $\unknown{<script>}$
+y $\frac{a_1^2}{\sqrt[3]{b}} \le \sum_{i=1}^{n} x_i \cdot \text{año} \approx \alpha$
+y $}{$ y $\frac$
+
+$$"""
+    + "{" * 400
+    + "x"
+    + "}" * 400
+    + "$$"
+)
 HOSTILE: Json = {
     "title": "<img src=x onerror=\"document.title='hacked'\">",
     "type": "math",
-    "content": "# <b>no</b>\n\n<img src=x onerror=\"document.title='hacked'\"> <script>document.title='hacked'</script>\n\n"
-    "[malo](javascript:document.title='hacked') [bueno](https://example.com/a) cuesta $8.000 y $1.800\n\n"
-    "$\\href{javascript:alert(1)}{x}$ y $\\unknown{<script>}$ y $\\frac{a_1^2}{\\sqrt[3]{b}} \\le \\sum_{i=1}^{n} x_i \\cdot "
-    "\\text{año} \\approx \\alpha$ y $}{$ y $\\frac$\n\n$$" + "{" * 400 + "x" + "}" * 400 + "$$",
+    "content": CONTENT,
     "canvas_commands": [{"op": "text", "x": 50, "y": 30, "text": "<script>alert(1)</script>"}],
 }
 
@@ -398,7 +433,7 @@ async def test_what_a_hostile_model_says_is_shown_and_does_nothing(tmp_path: Pat
             math = await content.locator("math").nth(2).evaluate('n => n.innerHTML.replace(/ [a-z-]+="[^"]*"/g, \'\')')
             await shoot(page, "explanation-hostile")
 
-            assert not await page.title() == "hacked"
+            assert await page.title() != "hacked"
             await expect(step(page, 1).locator(".head h3")).to_have_text(HOSTILE["title"])
             await expect(content).to_contain_text("<img src=x onerror")
             await expect(content).to_contain_text("[malo](javascript:document.title='hacked')")
@@ -422,6 +457,7 @@ WILD: list[Any] = [
     {"op": "circle", "x": 50, "y": 30, "radius": 1e200, "color": "good"},
     {"op": "clear"},
     {"op": "text", "x": 50, "y": 30, "text": "<b>" * 500, "align": "middle"},
+    {"op": "rect", "x": 10, "y": 40, "width": 1e300, "height": 5, "fill": True, "color": "good"},
     {"op": "explode", "x": 1},
     {"op": "constructor"},
     {"op": "rect", "x": "1", "y": None, "width": {}, "height": []},
@@ -470,22 +506,25 @@ async def test_wild_commands_and_chunks_that_do_not_fit_are_survived(tmp_path: P
         route.send('0{"sid":"e","pingInterval":25000,"pingTimeout":20000,"upgrades":[],"maxPayload":1000000}')
         route.send("2")
 
-    async with at_work(tmp_path / "s") as (server, browser):
-        async with opened(browser, f"{server.url}/{PAGE}", **SPANISH) as page:
-            await page.route_web_socket(re.compile("/socket.io/"), speak)
-            await log_in(page)
-            await ask(page)
-            await completed(page)
-            ((_, content, drawn),) = await told(page)
-            ink = await step(page, 1).get_by_test_id("canvas").evaluate(INK)
+    async with (
+        at_work(tmp_path / "s") as (server, browser),
+        opened(browser, f"{server.url}/{PAGE}", **SPANISH) as page,
+    ):
+        await page.route_web_socket(re.compile("/socket.io/"), speak)
+        await log_in(page)
+        await ask(page)
+        await completed(page)
+        ((_, content, drawn),) = await told(page)
+        await expect(page.get_by_test_id("canvas")).to_have_attribute("data-drawn", "whole")
+        ink = await step(page, 1).get_by_test_id("canvas").evaluate(INK)
 
-            assert places == [
-                ("ask_question", None),
-                ("resume_explanation", {"question_hash": "h", "step": 1, "position": 14}),
-            ]
-            assert content == "👩‍👩‍👧 uno dos tres."
-            assert [command["op"] for command in drawn] == ["line", "circle", "clear", "text"]
-            assert ink["colours"]
-            await expect(page.get_by_test_id("n-ignored")).to_have_text(str(len(WILD) - 4))
-            await expect(page.get_by_test_id("verdict")).to_have_attribute("data-good", "false")
-            await expect(step(page, 1).locator("b")).to_have_count(0)
+        assert places == [
+            ("ask_question", None),
+            ("resume_explanation", {"question_hash": "h", "step": 1, "position": 14}),
+        ]
+        assert content == "👩‍👩‍👧 uno dos tres."
+        assert [command["op"] for command in drawn] == ["line", "circle", "clear", "text", "rect"]
+        assert ink["colours"]
+        await expect(page.get_by_test_id("n-ignored")).to_have_text(str(len(WILD) - 5))
+        await expect(page.get_by_test_id("verdict")).to_have_attribute("data-good", "false")
+        await expect(step(page, 1).locator("b")).to_have_count(0)
