@@ -370,7 +370,7 @@ async def test_who_does_not_see_it_is_told(tmp_path: Path) -> None:
         )
         await ask(page, "How is a fare made up?")
         await completed(page)
-        await page.wait_for_function("said.at(-1) === 'The explanation is complete.'")
+        await page.wait_for_function("() => said.at(-1) === 'The explanation is complete.'")
         said = await page.evaluate("said")
         label = await step(page, 1).get_by_test_id("canvas").get_attribute("aria-label")
 
