@@ -84,7 +84,7 @@ from app.stores.sql.event_log import SqlEventLog
 from app.stores.sql.outbox import SqlOutbox
 from app.taxi.agents import AGENTS
 from app.taxi.context import TaxiDesk
-from app.taxi.explainer import OfflineExplainer
+from app.taxi.explainer import ServiceExplainer
 from app.taxi.fares import load_tariff
 from app.taxi.graph import TaxiGraph
 from app.taxi.moments import load_holidays
@@ -265,7 +265,12 @@ async def open_services(
             ),
             explanations=await stack.enter_async_context(
                 open_explanations(
-                    settings, stores, explainer or create_explainer(settings), rates, now_ms=now_ms, new_id=new_id
+                    settings,
+                    stores,
+                    explainer or create_explainer(settings, gazetteer),
+                    rates,
+                    now_ms=now_ms,
+                    new_id=new_id,
                 )
             ),
             dispatch=dispatch,
@@ -616,10 +621,15 @@ def create_model(settings: Settings, gazetteer: Gazetteer) -> BaseChatModel:
     return FunctionChatModel(function=reply, word_delay_ms=settings.offline_word_delay_ms)
 
 
-def create_explainer(settings: Settings) -> Explainer:
+def create_explainer(settings: Settings, gazetteer: Gazetteer) -> Explainer:
     """Return what makes explanations: the chat model that the settings name, or the one that needs none."""
     if settings.model_kind == "offline":
-        return OfflineExplainer()
+        return ServiceExplainer(
+            tariff=load_tariff(),
+            gazetteer=gazetteer,
+            coverage=settings.coverage,
+            support_phone=settings.support_phone,
+        )
     model = create_openai_model(
         model=settings.llm_model,
         api_key=settings.openai_api_key,

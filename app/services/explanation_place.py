@@ -33,6 +33,8 @@ class Place:
         self, session: ExplanationSession, put: Callable[[ExplanationSession], Awaitable[None]], lease: Lease
     ) -> None:
         self._session = session
+        self._step = session.current_step
+        self._position = session.pause_position
         self._put = put
         self._lease = lease
         self._lock = anyio.Lock()
@@ -42,15 +44,17 @@ class Place:
 
     def move(self, player: Player) -> None:
         """Note that everything before where a player stands was sent."""
-        if player.step != self._session.current_step:
+        if player.step != self._step:
             self._step_is_over.set()
-        self._change(current_step=player.step, pause_position=player.position)
+        self._step, self._position = player.step, player.position
+        self._is_written = False
 
     async def write(self, **changes: Any) -> None:
         """Write where it is, and how it is from now on."""
         with anyio.CancelScope(shield=True):
             async with self._lock:  # the last one that is written is the newest
-                self._change(**changes)
+                place = {"current_step": self._step, "pause_position": self._position}
+                self._session = self._session.model_copy(update=place | changes)
                 if self._lease.is_lost:
                     return
                 self._is_written = True
@@ -72,7 +76,3 @@ class Place:
     def stop(self) -> None:
         """Write nothing more by itself."""
         self._scope.cancel()
-
-    def _change(self, **changes: Any) -> None:
-        self._session = self._session.model_copy(update=changes)
-        self._is_written = False

@@ -15,6 +15,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from app.core import metrics
+from app.core.alarm import Alarm
 from app.core.clock import NewId, NowMs
 from app.core.deadlines import store_deadline
 from app.core.errors import (
@@ -79,8 +80,8 @@ class _Live:
     """Something is told, or will be; else an answer is waited for."""
     is_sending: bool = False
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    halt: anyio.Event = field(default_factory=anyio.Event)
-    """Set when nothing more is to be sent."""
+    halt: Alarm = field(default_factory=Alarm)
+    """Rings when nothing more is to be sent."""
     reason: Literal["paused", "replaced"] = "paused"
     is_taken_over: bool = False
     """Another connection goes on."""
@@ -89,17 +90,17 @@ class _Live:
 
     def pause(self) -> None:
         """Let it stand still after the present chunk."""
-        self.halt.set()
+        self.halt.ring()
 
     def give_way(self, connection_id: str | None) -> None:
         """Let something else take its place, on a connection of this process, or of another one.
 
         What is being sent is sent to its end, so that it is known what was sent.
         """
-        if not self.halt.is_set():
+        if not self.halt.rang:
             self.reason = "replaced"
             self.is_taken_over = connection_id != self.connection_id
-            self.halt.set()
+            self.halt.ring()
         if self.is_sending:
             self.scope.deadline = anyio.current_time() + _STOP_SECONDS
         else:
@@ -181,7 +182,7 @@ class ExplanationService:
         if live is not None:
             if not live.tells:
                 raise NotStreaming
-            if live.halt.is_set():
+            if live.halt.rang:
                 raise AlreadyPaused
             live.pause()
             if live.connection_id == connection_id:
@@ -216,7 +217,7 @@ class ExplanationService:
         user_id = _user(caller)
         lane = _lane(user_id)
         live = self._lives.get(lane)
-        if live is not None and live.connection_id == connection_id and not live.halt.is_set():
+        if live is not None and live.connection_id == connection_id and not live.halt.rang:
             raise NotPaused
         # Before anything that runs is disturbed; where it is shows when it has stopped.
         await self._find_place(user_id, connection_id, place)
@@ -324,9 +325,8 @@ class ExplanationService:
             characters=self._limits.chunk_characters, seconds=self._limits.chunk_seconds, now=anyio.current_time()
         )
         while not player.is_over:
-            with anyio.move_on_after(pace.due - anyio.current_time()):
-                await live.halt.wait()
-            if live.halt.is_set():
+            await live.halt.wait_until(pace.due)
+            if live.halt.rang:
                 return
             began = anyio.current_time()
             metrics.EXPLANATION_LATENESS_SECONDS.observe(max(0.0, began - pace.due))

@@ -18,8 +18,11 @@ from app.cli.fleet import DEVELOPMENT_SECRET
 from app.core.config import Settings
 from app.core.signatures import read_signer
 from app.models.booking import Booking, BookingCode, BookingStatus
+from app.models.canvas import Circle, Clear, Color, Line, Rect, Text
+from app.models.canvas import Path as CanvasPath
 from app.models.delivery import dispatch_id
 from app.models.events import EVENT, TurnEvent
+from app.models.explanations import SentEvent
 from app.taxi.agents import AGENTS
 from app.turns.lifecycle import Lifecycle, Phase
 
@@ -236,3 +239,34 @@ def test_the_page_on_dispatch_names_each_of_its_settings_and_events() -> None:
     assert {name.upper() for name in Settings.model_fields if name.startswith(("dispatch", "fleet"))} <= named
     assert set(get_args(RideEvent.model_fields["type"].annotation)) <= named
     assert set(get_args(BookingCode)) <= named
+
+
+# Explanations.
+
+
+def test_the_page_on_explanations_names_each_event_and_field() -> None:
+    named = set(_CODE.findall(read("docs/explanations.md")))
+    for event in get_args(SentEvent):
+        fields = {field.serialization_alias or name for name, field in event.model_fields.items() if name != "type"}
+
+        assert {event.model_fields["type"].default, *fields} <= named, event
+
+
+def test_the_page_on_explanations_names_each_command_with_its_defaults() -> None:
+    rows = dict(
+        re.findall(r"^\| `(\w+)` \| (.*) \|$", read("docs/explanations.md").partition("## Drawing")[2], re.MULTILINE)
+    )
+    for command in (Clear, Line, Rect, Circle, CanvasPath, Text):
+        row = rows.pop(command.model_fields["op"].default)
+        for name, field in command.model_fields.items():
+            if name in ("at", "op"):
+                continue
+            assert f"`{name}`" in row, (command, name)
+            if not field.is_required() and name != "align":
+                assert re.search(rf"`{name}`(?: \(\w+\))? {json.dumps(field.default).strip(chr(34))}\b", row), (
+                    command,
+                    name,
+                )
+
+    assert list(rows) == ["op"]
+    assert set(get_args(Color)) <= set(_CODE.findall(read("docs/explanations.md")))

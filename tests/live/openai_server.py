@@ -179,6 +179,8 @@ class Answer:
     names_in_every_delta: bool = False
     tokens: tuple[int, int] | None = None
     """What the answer took, told after its end to who asks; None is a server that does not count."""
+    has_id: bool = True
+    """Its events name the answer that they belong to."""
     status: int = 200
     body: Json | None = None
     """The body of an answer that is no stream."""
@@ -259,34 +261,35 @@ class ScriptedModel:
         if answer.body is not None:
             writer.write(json.dumps(answer.body).encode())
             return await writer.drain()
-        await _send(writer, {"role": "assistant", "content": "" if answer.text else None})
+        await _send(writer, {"role": "assistant", "content": "" if answer.text else None}, has_id=answer.has_id)
         for piece in _pieces(answer.text):
-            await _send(writer, {"content": piece})
+            await _send(writer, {"content": piece}, has_id=answer.has_id)
         if answer.hold is not None:
             await _wait(answer.hold, reader)
         for delta in answer.deltas():
-            await _send(writer, delta)
+            await _send(writer, delta, has_id=answer.has_id)
         if answer.last is not None:
             writer.write(f"data: {json.dumps(answer.last)}\n\n".encode())
         elif answer.finish is not None:
-            await _send(writer, {}, answer.finish or ("tool_calls" if answer.calls else "stop"))
+            await _send(writer, {}, answer.finish or ("tool_calls" if answer.calls else "stop"), has_id=answer.has_id)
             if answer.tokens is not None:
                 await _send_usage(writer, *answer.tokens)
             writer.write(b"data: [DONE]\n\n")
         return await writer.drain()
 
 
-async def _send(writer: asyncio.StreamWriter, delta: Json, finish: str | None = None) -> None:
-    await _send_event(writer, choices=[{"index": 0, "delta": delta, "finish_reason": finish}])
+async def _send(writer: asyncio.StreamWriter, delta: Json, finish: str | None = None, *, has_id: bool = True) -> None:
+    choices = [{"index": 0, "delta": delta, "finish_reason": finish}]
+    await _send_event(writer, **({"id": "1"} if has_id else {}), choices=choices)
 
 
 async def _send_usage(writer: asyncio.StreamWriter, given: int, answered: int) -> None:
     usage = {"prompt_tokens": given, "completion_tokens": answered, "total_tokens": given + answered}
-    await _send_event(writer, choices=[], usage=usage)
+    await _send_event(writer, id="1", choices=[], usage=usage)
 
 
 async def _send_event(writer: asyncio.StreamWriter, **fields: Any) -> None:
-    event = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", **fields}
+    event = {"object": "chat.completion.chunk", "created": 1, "model": "m", **fields}
     writer.write(f"data: {json.dumps(event)}\n\n".encode())
     await writer.drain()
 

@@ -14,6 +14,7 @@ import socketio  # type: ignore[import-untyped]
 import structlog
 from anyio.abc import TaskGroup
 from socketio.exceptions import ConnectionRefusedError  # type: ignore[import-untyped]  # noqa: A004
+from socketio.packet import EVENT, Packet  # type: ignore[import-untyped]
 from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
@@ -188,15 +189,22 @@ class SocketServer:
         outgoing = self._outgoing(sid)
         if outgoing is None:
             raise ClientGone
-        with anyio.move_on_after(self._settings.send_timeout_seconds) as scope:
-            await outgoing.until_below(_MOST_WAITING)
-        if scope.cancelled_caught:
-            raise ClientGone
-        await self._server.emit(event, dict(payload), to=sid)
+        if outgoing.qsize() >= _MOST_WAITING:
+            with anyio.move_on_after(self._settings.send_timeout_seconds) as scope:
+                await outgoing.until_below(_MOST_WAITING)
+            if scope.cancelled_caught:
+                raise ClientGone
+        # To one client, as JSON: the server's own ``emit`` looks for rooms and bytes, and makes a task.
+        packet = Packet(EVENT, data=[event, payload], namespace="/", binary=False)
+        await self._server.eio.send(self._engine_id(sid), packet.encode())
 
     def _outgoing(self, sid: str) -> Outgoing | None:
-        socket = self._server.eio.sockets.get(self._server.manager.eio_sid_from_sid(sid, "/"))
+        socket = self._server.eio.sockets.get(self._engine_id(sid))
         return None if socket is None else socket.queue
+
+    def _engine_id(self, sid: str) -> str | None:
+        found: str | None = self._server.manager.eio_sid_from_sid(sid, "/")
+        return found
 
     # The end.
 
