@@ -97,14 +97,14 @@ class _Live:
 
         What is being sent is sent to its end, so that it is known what was sent.
         """
+        if self.is_sending or self.halt.rang:
+            self.scope.deadline = anyio.current_time() + _STOP_SECONDS
+        else:
+            self.scope.cancel()
         if not self.halt.rang:
             self.reason = "replaced"
             self.is_taken_over = connection_id != self.connection_id
             self.halt.ring()
-        if self.is_sending:
-            self.scope.deadline = anyio.current_time() + _STOP_SECONDS
-        else:
-            self.scope.cancel()
 
 
 class ExplanationService:
