@@ -12,7 +12,7 @@ import anyio
 import engineio  # type: ignore[import-untyped]
 import socketio  # type: ignore[import-untyped]
 import structlog
-from anyio.abc import TaskGroup
+from anyio.abc import TaskGroup, TaskStatus
 from socketio.exceptions import ConnectionRefusedError  # type: ignore[import-untyped]  # noqa: A004
 from starlette.requests import HTTPConnection
 from starlette.routing import Mount
@@ -146,10 +146,20 @@ class SocketServer:
             metrics.CONNECTIONS_REFUSED.labels(code).inc()
             raise ConnectionRefusedError("" if refusal is None else refusal.default, {"code": code})
         address = address_of(HTTPConnection(self._server.get_environ(sid)["asgi.scope"]))
-        connection = Connection(sid, services, address, partial(self._emit, sid))
+        outgoing = self._server.eio.sockets[self._server.manager.eio_sid_from_sid(sid, "/")].queue
+        connection = Connection(sid, services, address, partial(self._emit, sid, outgoing))
+        await self._tasks.start(self._serve, connection, outgoing)
         self._clients[sid] = _Client(connection, self._families)
-        await self._tasks.start(connection.serve)
         return None
+
+    async def _serve(self, connection: Connection, outgoing: Outgoing, *, task_status: TaskStatus[None]) -> None:
+        """Keep a connection; when it ends, by whose doing ever, its socket is closed once all is sent."""
+        try:
+            await connection.serve(task_status=task_status)
+        except Exception as error:
+            log.error("connection failed", exc_info=error)
+        finally:
+            outgoing.hang_up()
 
     async def _disconnect(self, sid: str, *_given: Any) -> None:
         if self._server.manager.is_connected(sid, "/"):
@@ -157,9 +167,6 @@ class SocketServer:
         client = self._clients.pop(sid, None)
         if client is not None:
             await client.connection.close()
-        outgoing = self._outgoing(sid)
-        if outgoing is not None:
-            outgoing.hang_up()  # a poll that was left behind would wait until nobody answers pings
         return None
 
     async def _take(self, event: str, sid: str, *arguments: Any) -> None:
@@ -184,19 +191,12 @@ class SocketServer:
 
     # What they are sent.
 
-    async def _emit(self, sid: str, event: str, payload: Payload) -> None:
-        outgoing = self._outgoing(sid)
-        if outgoing is None:
-            raise ClientGone
+    async def _emit(self, sid: str, outgoing: Outgoing, event: str, payload: Payload) -> None:
         with anyio.move_on_after(self._settings.send_timeout_seconds) as scope:
             await outgoing.until_below(_MOST_WAITING)
         if scope.cancelled_caught:
             raise ClientGone
         await self._server.emit(event, dict(payload), to=sid)
-
-    def _outgoing(self, sid: str) -> Outgoing | None:
-        socket = self._server.eio.sockets.get(self._server.manager.eio_sid_from_sid(sid, "/"))
-        return None if socket is None else socket.queue
 
     # The end.
 
@@ -222,7 +222,7 @@ class SocketServer:
                 for client in list(self._clients.values()):
                     tasks.start_soon(client.connection.close)
         for outgoing in list(engine.queues):
-            outgoing.hang_up()
+            outgoing.hang_up()  # a poll that was left behind would wait until nobody answers pings
 
 
 class _Client:
@@ -241,7 +241,7 @@ class _Engine(engineio.AsyncServer):  # type: ignore[misc]
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.queues: WeakSet[Outgoing] = WeakSet()
-        """Also those of clients that have left, whose last poll may still wait."""
+        """What waits for clients; also for those that have left, whose last poll may still be open."""
 
     def create_queue(self, *args: Any, **options: Any) -> Outgoing:
         queue = Outgoing(*args, **options)
