@@ -54,6 +54,11 @@ class Connection:
         finally:
             self._ended.set()
 
+    @property
+    def has_left(self) -> bool:
+        """Whether nothing more is done for it."""
+        return self._left.is_set()
+
     def leave(self) -> None:
         """End the connection's tasks; its socket is closed, and its client may come back."""
         self._left.set()

@@ -173,7 +173,7 @@ class SocketServer:
     async def _take(self, event: str, sid: str, *arguments: Any) -> None:
         """Hand an event to its family."""
         client = self._clients.get(sid)
-        if client is None:
+        if client is None or client.connection.has_left:
             return
         family = client.families.get(event, client.unknown)
         about: object = arguments[0] if arguments else None
