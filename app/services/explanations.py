@@ -310,11 +310,8 @@ class ExplanationService:
         finally:
             place.stop()
             metrics.EXPLANATION_STREAMING_SECONDS.labels(outcome).observe(anyio.current_time() - began)
-            if outcome == "completed":
-                metrics.EXPLANATION_PAUSES.observe(session.pauses)
-            else:
-                pauses = session.pauses + (outcome == "paused")
-                await place.write(is_streaming=True, is_paused=True, pauses=pauses)
+            if outcome != "completed":
+                await place.write(is_streaming=True, is_paused=True)
         live.is_done = outcome != "replaced"
         paused = player.pause()
         if paused is not None and live.is_done:
