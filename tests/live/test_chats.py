@@ -334,7 +334,7 @@ async def test_a_message_that_is_none_is_refused(server: Server, body: Any) -> N
 
 async def test_where_a_login_is_needed_each_join_needs_a_token_that_is_still_good(tmp_path: Path) -> None:
     with running_server(tmp_path, AUTH_REQUIRED="true", ACCESS_TOKEN_SECONDS="1") as server:
-        add_users(server, "ana")
+        await asyncio.to_thread(add_users, server, "ana")
         token = token_of(server, "ana")
         async with listener(server.url) as here:
             await here.emit("join-chat", {"chatId": "c"})
