@@ -270,7 +270,7 @@ async def test_who_waits_is_told_of_every_place_in_their_language(explainer: Fak
         assert phrases == [
             ["Your question is next…"],
             [
-                "Hay 1 preguntas antes de la tuya…",
+                "Hay una pregunta antes de la tuya…",
                 "Tu pregunta es la siguiente…",
                 "Estoy preparando la explicación…",
             ],
