@@ -631,6 +631,22 @@ async def test_a_question_in_another_process_takes_the_place_of_what_runs(
     assert "explanation_complete" not in ana.kinds
 
 
+async def test_what_takes_the_place_of_something_in_the_same_process_is_not_stopped_itself(
+    explainer: FakeExplainer, redis_url: str, tmp_path: Path
+) -> None:
+    async with two_processes(explainer, redis_url, tmp_path) as (here, _), client(here) as ana:
+        await ana.ask("la primera")
+        await ana.until("content_chunk", 3)
+        await ana.ask("la segunda")
+        await ana.until("explanation_start", 2)
+        began = len(ana.events)
+        await ana.until("explanation_complete")
+
+    assert not ana.codes
+    ana.events = ana.events[began - 1 :]
+    assert told(ana) == WHOLE
+
+
 # Slow clients and stores that fail.
 
 
