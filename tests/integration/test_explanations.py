@@ -270,7 +270,7 @@ async def test_who_waits_is_told_of_every_place_in_their_language(explainer: Fak
         assert phrases == [
             ["Your question is next…"],
             [
-                "Hay 1 preguntas antes de la tuya…",
+                "Hay una pregunta antes de la tuya…",
                 "Tu pregunta es la siguiente…",
                 "Estoy preparando la explicación…",
             ],
@@ -629,6 +629,22 @@ async def test_a_question_in_another_process_takes_the_place_of_what_runs(
     assert told(b) == WHOLE
     assert ana.codes == ["taken_over"]
     assert "explanation_complete" not in ana.kinds
+
+
+async def test_what_takes_the_place_of_something_in_the_same_process_is_not_stopped_itself(
+    explainer: FakeExplainer, redis_url: str, tmp_path: Path
+) -> None:
+    async with two_processes(explainer, redis_url, tmp_path) as (here, _), client(here) as ana:
+        await ana.ask("la primera")
+        await ana.until("content_chunk", 3)
+        await ana.ask("la segunda")
+        await ana.until("explanation_start", 2)
+        began = len(ana.events)
+        await ana.until("explanation_complete")
+
+    assert not ana.codes
+    ana.events = ana.events[began - 1 :]
+    assert told(ana) == WHOLE
 
 
 # Slow clients and stores that fail.
