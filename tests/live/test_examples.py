@@ -58,17 +58,20 @@ HOSTILE = """# Título <b>no</b>
 
 
 @asynccontextmanager
-async def opened(browser: Browser, url: str, *, refused: tuple[int, ...] = (), **options: Any) -> AsyncIterator[Page]:
+async def opened(
+    browser: Browser, url: str, *, refused: tuple[int, ...] = (), failing: tuple[str, ...] = (), **options: Any
+) -> AsyncIterator[Page]:
     """Open a page in a browser profile of its own, and fail on anything that it complains of.
 
     Args:
         browser: The browser.
         url: The page's address.
         refused: Statuses that the test provokes; the browser writes a line about each.
+        failing: What else it will complain of, a part of each line.
         options: Of the profile.
     """
     complaints: list[str] = []
-    expected = ("ERR_INTERNET_DISCONNECTED", *(f"status of {status}" for status in refused))
+    expected = ("ERR_INTERNET_DISCONNECTED", *(f"status of {status}" for status in refused), *failing)
 
     def listen(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning") and not any(each in message.text for each in expected):

@@ -93,7 +93,7 @@ def test_the_tour_of_the_readme_shows_what_it_says(tmp_path: Path) -> None:
     assert again == said[3:]
     assert "# Al aeropuerto" in later
     assert later.count("> Necesito un taxi") == 1
-    assert pages.split() == ['href="chat_realtime_demo.html"', 'href="stream_client.html"']
+    assert pages.split() == ['href="chat_realtime_demo.html"', 'href="stream_client.html"', 'href="explanations.html"']
 
     assert '"status":"healthy","stores":{"database":"ok"}' in health
     assert '"service":"websocket_streaming"' in health
