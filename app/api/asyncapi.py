@@ -18,13 +18,22 @@ from app.api.dialects.native import NativeDialect
 from app.core import errors
 from app.core.errors import (
     AgentError,
+    AlreadyPaused,
     AppError,
     BadInput,
     BadSignature,
     Conflict,
+    ExplanationTimeout,
+    ForeignAnswer,
     InvalidCredentials,
     LogTruncated,
+    NoCredits,
     NotFound,
+    NothingToResume,
+    NotPaused,
+    NotStreaming,
+    SessionExpired,
+    TakenOver,
 )
 from app.models.events import BaseEvent, Event
 from app.models.inputs import ClientInput
@@ -73,8 +82,12 @@ connection, `replay` with the last `seq` and `epoch` is answered by `replay_star
 then live.
 """
 
-_ELSEWHERE = (AppError, NotFound, Conflict, BadSignature, InvalidCredentials, LogTruncated)
-"""Errors whose own codes no frame carries: the root, four of HTTP alone, and one that closes the socket."""
+_ELSEWHERE = (
+    *(AppError, NotFound, Conflict, BadSignature, InvalidCredentials, LogTruncated),
+    *(NoCredits, NotStreaming, AlreadyPaused, NotPaused, NothingToResume, SessionExpired, ForeignAnswer, TakenOver),
+    ExplanationTimeout,
+)
+"""Errors whose own codes no frame carries: the root, those of HTTP alone or of explanations, and one that closes."""
 _WITHOUT_CLASS: Mapping[type[AppError], Mapping[str, str]] = {
     BadInput: {
         "invalid_json": "The frame is not JSON.",

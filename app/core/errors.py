@@ -17,6 +17,7 @@
       |     +-- NothingToResume     it was never begun, or it is over
       |     +-- SessionExpired      it is not known any more
       |     +-- ForeignAnswer       what is to go on is not what was begun
+      |     +-- TakenOver           another connection of the user goes on with it
       |     +-- Conflict
       |     |     +-- HasBooking
     |     +-- BadSignature
@@ -37,7 +38,6 @@
       +-- IdentityUnavailable tokens cannot be checked now
       +-- Draining            the server is shutting down
       +-- Overloaded          the server has as much as it may take
-      +-- TakenOver           another connection of the user goes on with it
       +-- LogTruncated        a reader fell behind what the log keeps
 
     Misconfigured             for the operator alone: something must be installed or run first
@@ -191,6 +191,13 @@ class ForeignAnswer(BadInput):
     default = "Esa respuesta no es la de esta sesión."
 
 
+class TakenOver(BadInput):
+    """Another connection of the same user goes on."""
+
+    code = "taken_over"
+    default = "La explicación sigue en otra conexión."
+
+
 class Conflict(BadInput):
     """The thing is in a state that does not allow it."""
 
@@ -338,13 +345,6 @@ class Overloaded(AppError):
     code = "overloaded"
     retryable = True
     default = "Hay demasiadas conversaciones en este momento. Intenta de nuevo en unos segundos."
-
-
-class TakenOver(AppError):
-    """Another connection of the same user goes on."""
-
-    code = "taken_over"
-    default = "La explicación sigue en otra conexión."
 
 
 class LogTruncated(AppError):

@@ -148,11 +148,6 @@ EXPLANATIONS_GENERATING = Gauge(
 QUESTIONS_WAITING = Gauge(
     "voztaxi_questions_waiting", "Questions that wait until an answer can be generated.", multiprocess_mode="livesum"
 )
-EXPLANATION_PAUSES = Histogram(
-    "voztaxi_explanation_pauses",
-    "Pauses of an explanation that was told to its end.",
-    buckets=(0, 1, 2, 3, 5, 10, 20),
-)
 EXPLANATION_STREAMING_SECONDS = Histogram(
     "voztaxi_explanation_streaming_seconds",
     "How long an explanation was sent without a pause, by how that ended.",

@@ -89,8 +89,6 @@ class ExplanationSession(BaseModel):
     """Milliseconds since the epoch."""
     language: str = "es"
     """Of what is said about it."""
-    pauses: int = 0
-    """How often it was paused."""
 
 
 class AskQuestion(BaseModel):

@@ -14,6 +14,7 @@ from array import array
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import accumulate
 
 import regex  # type: ignore[import-untyped]
@@ -34,8 +35,12 @@ _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]\w{1,30});")
 Span = tuple[int, int]
 
 
+@lru_cache(maxsize=256)
 def find_cuts(content: str) -> "array[int]":
-    """Return every position, in ascending order, at which an atom of ``content`` ends; the last is its length."""
+    """Return every position, in ascending order, at which an atom of ``content`` ends; the last is its length.
+
+    Many listen to the same answer, so what was found is kept for the next one; nobody changes it.
+    """
     depth = [0] * (len(content) + 2)
     for start, end in _spans(content):
         depth[start + 1] += 1

@@ -7,16 +7,20 @@ _TEXTS = {
     "es": {
         "working": "Estoy preparando la explicación…",
         "next": "Tu pregunta es la siguiente…",
-        "waiting": "Hay {before} preguntas antes de la tuya…",
+        "one": "Hay una pregunta antes de la tuya…",
+        "many": "Hay {before} preguntas antes de la tuya…",
         "paused": "Explicación en pausa.",
     },
     "en": {
         "working": "Preparing the explanation…",
         "next": "Your question is next…",
-        "waiting": "There are {before} questions before yours…",
+        "one": "There is one question before yours…",
+        "many": "There are {before} questions before yours…",
         "paused": "Explanation paused.",
     },
 }
+
+_FEW = ("working", "next", "one")
 
 
 def language_of(context: Mapping[str, Any]) -> str:
@@ -28,9 +32,9 @@ def language_of(context: Mapping[str, Any]) -> str:
 def waiting_text(place: int, language: str) -> str:
     """Return what somebody is told who waits; ``place`` is 1 for who is next, 0 where their answer is being made."""
     texts = _TEXTS[language]
-    if place == 0:
-        return texts["working"]
-    return texts["next"] if place == 1 else texts["waiting"].format(before=place - 1)
+    if place < len(_FEW):
+        return texts[_FEW[place]]
+    return texts["many"].format(before=place - 1)
 
 
 def paused_text(language: str) -> str:

@@ -97,14 +97,14 @@ class _Live:
 
         What is being sent is sent to its end, so that it is known what was sent.
         """
+        if self.is_sending or self.halt.rang:
+            self.scope.deadline = anyio.current_time() + _STOP_SECONDS
+        else:
+            self.scope.cancel()
         if not self.halt.rang:
             self.reason = "replaced"
             self.is_taken_over = connection_id != self.connection_id
             self.halt.ring()
-        if self.is_sending:
-            self.scope.deadline = anyio.current_time() + _STOP_SECONDS
-        else:
-            self.scope.cancel()
 
 
 class ExplanationService:
@@ -310,11 +310,8 @@ class ExplanationService:
         finally:
             place.stop()
             metrics.EXPLANATION_STREAMING_SECONDS.labels(outcome).observe(anyio.current_time() - began)
-            if outcome == "completed":
-                metrics.EXPLANATION_PAUSES.observe(session.pauses)
-            else:
-                pauses = session.pauses + (outcome == "paused")
-                await place.write(is_streaming=True, is_paused=True, pauses=pauses)
+            if outcome != "completed":
+                await place.write(is_streaming=True, is_paused=True)
         live.is_done = outcome != "replaced"
         paused = player.pause()
         if paused is not None and live.is_done:

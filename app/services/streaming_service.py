@@ -307,7 +307,13 @@ class StreamingService:
 
     @asynccontextmanager
     async def subscribe(
-        self, thread_id: str, *, after_seq: int | None = None, epoch: str | None = None, caller: Caller = ANYONE
+        self,
+        thread_id: str,
+        *,
+        after_seq: int | None = None,
+        epoch: str | None = None,
+        caller: Caller = ANYONE,
+        is_new: bool = False,
     ) -> AsyncIterator["Subscription"]:
         """Open a reader of a thread's events, and count as a listener meanwhile.
 
@@ -316,12 +322,13 @@ class StreamingService:
             after_seq: Read what follows this; None is from now on.
             epoch: The life of the log that ``after_seq`` belongs to.
             caller: Who is asking.
+            is_new: The thread's id was made a moment ago, so nobody can have opened it yet.
 
         Raises:
             ForbiddenThread: The thread is somebody else's. The reader raises it too, where somebody else
                 was faster to open the thread.
         """
-        is_open = await self._threads.authorise(thread_id, caller) is not None
+        is_open = not is_new and await self._threads.authorise(thread_id, caller) is not None
         async with self._log.open(thread_id, after_seq=after_seq, epoch=epoch) as reader:
             subscription = Subscription(reader, thread_id, caller, self._threads, is_open=is_open)
             lane = self._lanes.setdefault(thread_id, _Lane())

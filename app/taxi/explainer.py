@@ -16,6 +16,8 @@ from app.taxi.reading.language import language as language_of
 
 _READ_PER_SECOND = 15.0
 """Characters; what somebody reads who looks at a drawing besides."""
+_READ_CHARACTERS = 400
+"""Of a question; a flood of text is not looked at further."""
 _EXAMPLE = "Calle 72 #43-25"
 _MIDNIGHT = 23
 
@@ -45,6 +47,7 @@ class ServiceExplainer:
     async def explain(self, question: str, context: Mapping[str, Any]) -> Explanation:
         """Return an explanation; see ``Explainer``. Nothing is waited for, and nothing fails."""
         language = _language(question, context)
+        question = question[:_READ_CHARACTERS]
         answer = _Answer(self._tariff, self._gazetteer, self._coverage, self._support_phone, question, language)
         told = tuple(answer.step(step) for step in self._steps(question))
         return Explanation(
@@ -90,9 +93,10 @@ class _Answer:
         self._to_airport = estimate_fare(
             tariff, moment=Moment(_MIDNIGHT, "workday"), airport=True, terminal=False, distance_km=None
         )
+        self._values = self._blanks()
 
     def step(self, known: KnownStep) -> Step:
-        content = fill(known.content[self._language], self._values())
+        content = fill(known.content[self._language], self._values)
         return Step(
             title=known.title[self._language],
             type=known.type,
@@ -105,7 +109,7 @@ class _Answer:
 
     # Words.
 
-    def _values(self) -> dict[str, str]:
+    def _blanks(self) -> dict[str, str]:
         tariff, gazetteer = self._tariff, self._gazetteer
         zones = dict.fromkeys(barrio.zone for barrio in gazetteer.all_neighborhoods if barrio.zone)
         written, street, cross, plate = self._address

@@ -252,6 +252,14 @@ def test_the_page_on_explanations_names_each_event_and_field() -> None:
         assert {event.model_fields["type"].default, *fields} <= named, event
 
 
+def test_the_page_on_explanations_names_each_code_that_its_source_gives() -> None:
+    files = [file for pattern in ("explanation*.py", "questions.py") for file in (ROOT / "app/services").glob(pattern)]
+    given = {code for file in files for code in re.findall(r'\bcode="([a-z_]+)"', file.read_text(encoding="utf-8"))}
+
+    assert given
+    assert given <= set(re.findall(r"`([a-z_]+)`", read("docs/explanations.md")))
+
+
 def test_the_page_on_explanations_names_each_command_with_its_defaults() -> None:
     rows = dict(
         re.findall(r"^\| `(\w+)` \| (.*) \|$", read("docs/explanations.md").partition("## Drawing")[2], re.MULTILINE)

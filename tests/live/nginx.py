@@ -52,8 +52,10 @@ def _knock(port: int) -> None:
 
 def _addressed(text: str, folder: Path, port: int, ports: Sequence[int]) -> str:
     """Return the configuration with other addresses, and writing to another folder than ``/tmp``."""
-    addresses = iter(ports)
-    text, named = re.subn(r"(?<=\bserver )app\d+:8000", lambda _: f"127.0.0.1:{next(addresses)}", text)
+    named = set(re.findall(r"\bserver (app\d+:8000)", text))
+    assert named == {f"app{number}:8000" for number in range(1, len(ports) + 1)}, "it names other processes"
+    for number, behind in enumerate(ports, 1):
+        text = text.replace(f"server app{number}:8000", f"server 127.0.0.1:{behind}")
     text, listens = re.subn(r"(?<=\blisten )8080", f"127.0.0.1:{port}", text)
-    assert (named, listens) == (len(ports), 1), "deploy/nginx.conf names other processes"
+    assert listens == 1
     return text.replace(" /tmp/", f" {folder}/")

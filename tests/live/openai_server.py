@@ -271,8 +271,7 @@ class ScriptedModel:
         if answer.last is not None:
             writer.write(f"data: {json.dumps(answer.last)}\n\n".encode())
         elif answer.finish is not None:
-            end = answer.finish or ("tool_calls" if answer.calls else "stop")
-            await _send(writer, {}, end, has_id=answer.has_id)
+            await _send(writer, {}, answer.finish or ("tool_calls" if answer.calls else "stop"), has_id=answer.has_id)
             if answer.tokens is not None:
                 await _send_usage(writer, *answer.tokens)
             writer.write(b"data: [DONE]\n\n")
@@ -280,17 +279,17 @@ class ScriptedModel:
 
 
 async def _send(writer: asyncio.StreamWriter, delta: Json, finish: str | None = None, *, has_id: bool = True) -> None:
-    await _send_event(writer, has_id=has_id, choices=[{"index": 0, "delta": delta, "finish_reason": finish}])
+    choices = [{"index": 0, "delta": delta, "finish_reason": finish}]
+    await _send_event(writer, **({"id": "1"} if has_id else {}), choices=choices)
 
 
 async def _send_usage(writer: asyncio.StreamWriter, given: int, answered: int) -> None:
     usage = {"prompt_tokens": given, "completion_tokens": answered, "total_tokens": given + answered}
-    await _send_event(writer, choices=[], usage=usage)
+    await _send_event(writer, id="1", choices=[], usage=usage)
 
 
-async def _send_event(writer: asyncio.StreamWriter, *, has_id: bool = True, **fields: Any) -> None:
-    named = {"id": "1"} if has_id else {}
-    event = {**named, "object": "chat.completion.chunk", "created": 1, "model": "m", **fields}
+async def _send_event(writer: asyncio.StreamWriter, **fields: Any) -> None:
+    event = {"object": "chat.completion.chunk", "created": 1, "model": "m", **fields}
     writer.write(f"data: {json.dumps(event)}\n\n".encode())
     await writer.drain()
 

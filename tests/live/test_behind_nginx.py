@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from app.chaos.services import Postgres, Redis
 from tests.live.nginx import run_nginx
 from tests.live.server import Rider, Server, rider, running_server
+from tests.live.socketio_clients import listener
 
 pytestmark = pytest.mark.live
 
@@ -267,3 +268,17 @@ async def test_a_refusal_comes_through_where_every_process_refuses(
                 await three.until("turn_end")
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1013
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("transports", ["polling", "polling,websocket"])
+async def test_a_socketio_client_that_polls_stays_with_the_process_that_knows_it(front: Front, transports: str) -> None:
+    chat_id = f"c-{transports}"
+    async with listener(front.url, "javascript", transports) as here:
+        await here.emit("join-chat", {"chatId": chat_id})
+        async with httpx.AsyncClient(base_url=front.url) as client:
+            answer = await client.post(f"/api/v1/chats/{chat_id}/messages", json={"content": "Hola"})
+        events = await here.until("ai-response-end", "error")
+
+    assert answer.status_code == 202
+    assert [name for name, _ in events if name != "ai-response-chunk"] == ["ai-response-start", "ai-response-end"]

@@ -332,6 +332,31 @@ async def test_a_message_that_is_none_is_refused(server: Server, body: Any) -> N
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+async def test_where_a_login_is_needed_each_join_needs_a_token_that_is_still_good(tmp_path: Path) -> None:
+    with running_server(tmp_path, AUTH_REQUIRED="true", ACCESS_TOKEN_SECONDS="1") as server:
+        await asyncio.to_thread(add_users, server, "ana")
+        token = token_of(server, "ana")
+        async with listener(server.url) as here:
+            await here.emit("join-chat", {"chatId": "c"})
+            _, without = await here.receive()
+            async with anyio.create_task_group() as tasks:
+
+                async def join_again_and_again() -> None:
+                    while True:
+                        await here.emit("join-chat", {"chatId": "c", "token": token})
+
+                tasks.start_soon(join_again_and_again)
+                _, expired = await here.receive()
+                tasks.cancel_scope.cancel()
+        async with httpx.AsyncClient(base_url=server.url) as client:
+            unsaid = await client.post("/api/v1/chats/c/messages", json={"content": "Hola"})
+
+        assert without["errorCode"] == "not_authenticated"
+        assert expired["errorCode"] == "token_expired"
+        assert (unsaid.status_code, unsaid.json()["code"]) == (401, "not_authenticated")
+        assert token not in server.log.read_text()
+
+
 class TestLimits:
     async def test_events_are_limited_and_polls_are_not(self, tmp_path: Path) -> None:
         limits = {"RATE_LIMIT_REQUESTS": "12/minute", "RATE_LIMIT_EXEMPT": "none", "OFFLINE_WORD_DELAY_MS": "20"}

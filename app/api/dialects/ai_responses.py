@@ -11,7 +11,7 @@ from typing import Any
 
 from app.core.errors import AgentError as AgentFailure
 from app.core.errors import AppError, LogTruncated, NotFound
-from app.models.events import AgentChunk, AgentError, Record, SttChunk, SttOutput, TurnEnd, TurnEvent, TurnStart
+from app.models.events import AgentChunk, AgentError, Record, SttOutput, TurnEnd, TurnEvent, TurnStart
 
 _INTERRUPTED = "Otro mensaje interrumpió la respuesta."
 
@@ -117,14 +117,9 @@ class AiResponses:
             return []
         message = self._message
         if message is None or message.message_id != event.turn_id:
-            match event:
-                case SttChunk():
-                    return []
-                case SttOutput():
-                    message = self._message = _Message(event.turn_id, Had())
-                case _:
-                    self._over = event.turn_id  # its beginning is not there: what would be told is not the answer
-                    return []
+            if not isinstance(event, SttOutput):
+                return []  # without its beginning, what would be told is not the answer
+            message = self._message = _Message(event.turn_id, Had())
         match event:
             case SttOutput(text=text):
                 message.content = text

@@ -54,14 +54,19 @@ class Connection:
         finally:
             self._ended.set()
 
-    async def close(self) -> None:
-        """End the connection's tasks, and wait until they have ended."""
-        self._left.set()
-        await self._ended.wait()
+    @property
+    def has_left(self) -> bool:
+        """Whether nothing more is done for it."""
+        return self._left.is_set()
 
     def leave(self) -> None:
-        """End the connection's tasks."""
+        """End the connection's tasks; its socket is closed, and its client may come back."""
         self._left.set()
+
+    async def close(self) -> None:
+        """Leave, and wait until the tasks have ended."""
+        self.leave()
+        await self._ended.wait()
 
     async def authenticate(self, token: str) -> Caller:
         """Return who speaks: what the token of an event proves. Empty is somebody who is not logged in.

@@ -12,7 +12,7 @@ import anyio
 import engineio  # type: ignore[import-untyped]
 import socketio  # type: ignore[import-untyped]
 import structlog
-from anyio.abc import TaskGroup
+from anyio.abc import TaskGroup, TaskStatus
 from socketio.exceptions import ConnectionRefusedError  # type: ignore[import-untyped]  # noqa: A004
 from socketio.packet import EVENT, Packet  # type: ignore[import-untyped]
 from starlette.requests import HTTPConnection
@@ -147,10 +147,20 @@ class SocketServer:
             metrics.CONNECTIONS_REFUSED.labels(code).inc()
             raise ConnectionRefusedError("" if refusal is None else refusal.default, {"code": code})
         address = address_of(HTTPConnection(self._server.get_environ(sid)["asgi.scope"]))
-        connection = Connection(sid, services, address, partial(self._emit, sid))
+        outgoing = self._server.eio.sockets[self._server.manager.eio_sid_from_sid(sid, "/")].queue
+        connection = Connection(sid, services, address, partial(self._emit, sid, outgoing))
+        await self._tasks.start(self._serve, connection, outgoing)
         self._clients[sid] = _Client(connection, self._families)
-        await self._tasks.start(connection.serve)
         return None
+
+    async def _serve(self, connection: Connection, outgoing: Outgoing, *, task_status: TaskStatus[None]) -> None:
+        """Keep a connection; when it ends, by whose doing ever, its socket is closed once all is sent."""
+        try:
+            await connection.serve(task_status=task_status)
+        except Exception as error:
+            log.error("connection failed", exc_info=error)
+        finally:
+            outgoing.hang_up()
 
     async def _disconnect(self, sid: str, *_given: Any) -> None:
         if self._server.manager.is_connected(sid, "/"):
@@ -158,15 +168,12 @@ class SocketServer:
         client = self._clients.pop(sid, None)
         if client is not None:
             await client.connection.close()
-        outgoing = self._outgoing(sid)
-        if outgoing is not None:
-            outgoing.hang_up()  # a poll that was left behind would wait until nobody answers pings
         return None
 
     async def _take(self, event: str, sid: str, *arguments: Any) -> None:
         """Hand an event to its family."""
         client = self._clients.get(sid)
-        if client is None:
+        if client is None or client.connection.has_left:
             return
         family = client.families.get(event, client.unknown)
         about: object = arguments[0] if arguments else None
@@ -185,10 +192,7 @@ class SocketServer:
 
     # What they are sent.
 
-    async def _emit(self, sid: str, event: str, payload: Payload) -> None:
-        outgoing = self._outgoing(sid)
-        if outgoing is None:
-            raise ClientGone
+    async def _emit(self, sid: str, outgoing: Outgoing, event: str, payload: Payload) -> None:
         if outgoing.qsize() >= _MOST_WAITING:
             with anyio.move_on_after(self._settings.send_timeout_seconds) as scope:
                 await outgoing.until_below(_MOST_WAITING)
@@ -196,15 +200,7 @@ class SocketServer:
                 raise ClientGone
         # To one client, as JSON: the server's own ``emit`` looks for rooms and bytes, and makes a task.
         packet = Packet(EVENT, data=[event, payload], namespace="/", binary=False)
-        await self._server.eio.send(self._engine_id(sid), packet.encode())
-
-    def _outgoing(self, sid: str) -> Outgoing | None:
-        socket = self._server.eio.sockets.get(self._engine_id(sid))
-        return None if socket is None else socket.queue
-
-    def _engine_id(self, sid: str) -> str | None:
-        found: str | None = self._server.manager.eio_sid_from_sid(sid, "/")
-        return found
+        await self._server.eio.send(self._server.manager.eio_sid_from_sid(sid, "/"), packet.encode())
 
     # The end.
 
@@ -230,7 +226,7 @@ class SocketServer:
                 for client in list(self._clients.values()):
                     tasks.start_soon(client.connection.close)
         for outgoing in list(engine.queues):
-            outgoing.hang_up()
+            outgoing.hang_up()  # a poll that was left behind would wait until nobody answers pings
 
 
 class _Client:
@@ -249,7 +245,7 @@ class _Engine(engineio.AsyncServer):  # type: ignore[misc]
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.queues: WeakSet[Outgoing] = WeakSet()
-        """Also those of clients that have left, whose last poll may still wait."""
+        """What waits for clients; also for those that have left, whose last poll may still be open."""
 
     def create_queue(self, *args: Any, **options: Any) -> Outgoing:
         queue = Outgoing(*args, **options)

@@ -143,10 +143,11 @@ async def _run(
 ) -> _Answer:
     """Submit, and read the log until the turn's terminal event."""
     streaming = services.streaming
+    is_new = thread_id is None
     thread_id = thread_id or streaming.new_thread_id()
     turn_id = None
     try:
-        async with streaming.subscribe(thread_id, caller=caller) as reader:
+        async with streaming.subscribe(thread_id, caller=caller, is_new=is_new) as reader:
             turn_id = await streaming.submit(
                 text,
                 thread_id=thread_id,

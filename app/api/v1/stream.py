@@ -95,6 +95,8 @@ class _Asked:
     """Where the client is; number -1 where it has nothing yet."""
     is_first: bool
     """The message got its name here and now."""
+    is_new: bool
+    """So did the conversation."""
     caller: Caller
     client_id: str | None
     language: str | None
@@ -123,6 +125,7 @@ async def stream_chat(
         text=request.message,
         place=place,
         is_first=not last_event_id and message_id is None,
+        is_new=not last_event_id and message_id is None and request.conversation_id is None,
         caller=caller_at(connection, claims).saying(_text(metadata, "user_id", 256)),
         client_id=_text(metadata, "client_id", 256),
         language=_text(metadata, "language", 35),
@@ -173,7 +176,9 @@ async def _begin(services: Services, asked: _Asked, stack: AsyncExitStack) -> "_
     turn_id = streaming.turn_of(thread_id, place.message_id)
     if place.number <= 0:  # no word was seen: where the turn has not begun, it begins now
         async with AsyncExitStack() as live:
-            reader = await live.enter_async_context(streaming.subscribe(thread_id, caller=asked.caller))
+            reader = await live.enter_async_context(
+                streaming.subscribe(thread_id, caller=asked.caller, is_new=asked.is_new)
+            )
             try:
                 await streaming.submit(
                     asked.text,
