@@ -162,6 +162,7 @@ def test_kubernetes_runs_what_exists_and_keeps_one_of_two() -> None:
     assert kinds["PodDisruptionBudget"]["spec"]["minAvailable"] == 1
     assert kinds["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == labels
     assert kinds["Service"]["spec"]["selector"] == labels
+    assert kinds["Service"]["spec"]["sessionAffinity"] == "ClientIP"  # or polls of Socket.IO go astray
 
 
 def test_the_image_of_kubernetes_has_the_version_of_the_project() -> None:
