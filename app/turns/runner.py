@@ -157,7 +157,7 @@ class TurnRunner:
 
         Where ``lease`` is lost the turn is another process's to end, and falls silent.
         """
-        run = _Run(self, said, gate)
+        run = _Run(self, said, gate, has_begun=is_begun)
         outcome: TurnStatus = "completed"
         failure: AppError | None = None
         try:
@@ -232,7 +232,7 @@ class TurnRunner:
 class _Run:
     """One turn while it runs: its stages, its lifecycle, its story, its observers."""
 
-    def __init__(self, runner: TurnRunner, said: TurnInput, gate: Gate) -> None:
+    def __init__(self, runner: TurnRunner, said: TurnInput, gate: Gate, *, has_begun: bool = False) -> None:
         self._said = said
         self._gate = gate
         self._log = runner._log
@@ -247,7 +247,7 @@ class _Run:
         """Nothing is left to do for the turn."""
         self.is_new = True
         """It was not known before it was begun here."""
-        self._has_begun = False
+        self._has_begun = has_begun
         """It is known to be stored that the turn runs."""
         self._told: TurnStatus | None = None
         """What the terminal event said, once it is out: whatever goes wrong from here on, there is no second one."""

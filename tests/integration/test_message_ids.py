@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from app.core.errors import DuplicateMessage
+from app.models.conversation import Conversation, Message, TurnRecord
 from app.models.events import AgentChunk, TurnEnd, TurnStart
 from app.stores.base import CommandHandler
-from app.stores.memory import MemoryLanes
+from app.stores.memory import MemoryConversationStore, MemoryLanes
 from tests.desk import Desk, make_stores, open_desk
 from tests.fakes import FaultKind, Faults, FaultyConversations
 from tests.integration.test_health import client
@@ -98,6 +99,19 @@ async def test_a_named_message_whose_turn_cannot_be_begun_waits_for_the_store_an
         said = await desk.say("Hola", message_id="m")
         assert said.end.status == "completed"
         assert await turns(desk) == [said.end.turn_id]
+
+
+async def test_a_named_message_is_written_once() -> None:
+    class Counting(MemoryConversationStore):
+        begun = 0
+
+        async def begin_turn(self, turn: TurnRecord, message: Message, conversation: Conversation) -> bool:
+            Counting.begun += 1
+            return await super().begin_turn(turn, message, conversation)
+
+    async with open_desk(stores=make_stores(conversations=Counting())) as desk:
+        assert (await desk.say("Hola", message_id="m")).end.status == "completed"
+    assert Counting.begun == 1
 
 
 def test_sent_again_by_http_when_the_log_has_forgotten_its_turn_it_is_known_and_nobody_waits() -> None:
