@@ -39,7 +39,7 @@ SETTINGS = """[checks]
 negative_data_rejection.expected-statuses = ["400", "401", "403", "404", "405", "409", "413", "415", "422"]
 """
 """413 is what is longer than it may be."""
-VALUES = {"session_id": "none", "thread_id": "none", "message_id": "none", "booking_id": "none", "token": "none"}
+VALUES = dict.fromkeys(("session_id", "thread_id", "message_id", "booking_id", "token", "chatId"), "none")
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +217,7 @@ def test_no_route_takes_words_that_are_none_or_too_many(
         ("POST", "/api/v1/chat", "text"),
         ("POST", "/stream/chat", "message"),
         ("POST", "/api/chat", "content"),
+        ("POST", "/api/v1/chats/trip/messages", "content"),
         ("POST", f"{sessions}/stream", "content"),
         ("PUT", f"{sessions}/messages/{before[0]['id']}", "content"),
     ):
