@@ -328,6 +328,8 @@ class StreamingService:
             ForbiddenThread: The thread is somebody else's. The reader raises it too, where somebody else
                 was faster to open the thread.
         """
+        if is_new:
+            self._log.begin(thread_id)
         is_open = not is_new and await self._threads.authorise(thread_id, caller) is not None
         async with self._log.open(thread_id, after_seq=after_seq, epoch=epoch) as reader:
             subscription = Subscription(reader, thread_id, caller, self._threads, is_open=is_open)

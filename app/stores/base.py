@@ -297,6 +297,10 @@ class EventLog(Protocol):
         """
         ...
 
+    def begin(self, thread_id: str) -> None:
+        """Note that a thread's id was made a moment ago: nothing can be stored of it, and nothing need be looked up."""
+        ...
+
     def open(
         self, thread_id: str, *, after_seq: int | None = None, epoch: str | None = None
     ) -> AbstractAsyncContextManager[LogReader]:

@@ -555,6 +555,9 @@ class MemoryEventLog:
         while len(log.records) > self._max_events:
             log.records.popleft()
 
+    def begin(self, thread_id: str) -> None:
+        """See ``EventLog``; nothing is ever looked up elsewhere."""
+
     @asynccontextmanager
     async def open(
         self, thread_id: str, *, after_seq: int | None = None, epoch: str | None = None

@@ -86,6 +86,15 @@ class TestEveryLog:
         await log.append(T, chunks(3), durable=True)
         assert await log.position(T) == Position(3, position.epoch)
 
+    async def test_a_thread_whose_id_is_new_is_kept_like_any_other(self, logs: Logs) -> None:
+        async with logs.open() as log:
+            log.begin(T)
+            assert await append(log, chunks(1, 2)) == [1, 2]
+            log.begin(T)  # what is there stays as it is
+            assert await append(log, [end("3")], durable=True) == [3]
+            before = await log.position(T)
+            assert texts(await read_after(log, 0, epoch=before.epoch)) == ["1", "2", "3"]
+
     async def test_appending_nothing_changes_nothing(self, log: EventLog) -> None:
         await log.append(T, [])
         await log.append(T, [], durable=True)
@@ -369,6 +378,15 @@ class TestOnAFile:
             assert await log.position(T) == before
             assert await append(log, chunks(2)) == [2]
             assert texts(await read_after(log, 0)) == ["1", "2"]
+
+    async def test_a_thread_that_was_said_to_be_new_is_there_after_a_restart(self, sql_logs: SqlLogs) -> None:
+        async with sql_logs.open() as log:
+            log.begin(T)
+            await append(log, chunks(1))
+            before = await log.position(T)
+        async with sql_logs.open() as log:
+            assert await log.position(T) == before
+            assert texts(await read_after(log, 0, epoch=before.epoch)) == ["1"]
 
     @pytest.mark.parametrize("failure", ["before", "after"])
     async def test_forgetting_that_fails_can_be_repeated(

@@ -123,6 +123,9 @@ class RedisEventLog:
         else:
             self._writer.add(thread_id, rows, fenced=is_fenced, once=once)
 
+    def begin(self, thread_id: str) -> None:
+        """See ``EventLog``; where a thread begins is for Redis to say."""
+
     @asynccontextmanager
     async def open(
         self, thread_id: str, *, after_seq: int | None = None, epoch: str | None = None

@@ -124,6 +124,13 @@ class SqlEventLog:
             else:
                 self._append_now(tail, events)
 
+    def begin(self, thread_id: str) -> None:
+        """See ``EventLog``."""
+        if self._is_open and thread_id not in self._tails:
+            tail = self._tails[thread_id] = Tail(thread_id)
+            tail.load(StoredThread(Position(0, self._new_id()), first_seq=1))
+            self._touch(tail)
+
     @asynccontextmanager
     async def open(
         self, thread_id: str, *, after_seq: int | None = None, epoch: str | None = None
