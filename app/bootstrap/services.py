@@ -38,8 +38,6 @@ from app.engines.identity.jwks import JwksIdentity
 from app.engines.identity.local import LocalIdentity, private_key, secret_key
 from app.engines.llm.function_model import FunctionChatModel, Reply
 from app.engines.llm.openai import create_openai_model
-from app.engines.stt.text import TextStt
-from app.engines.tts.text import TextTts
 from app.models.conversation import TurnInput
 from app.pipeline.chain import ChainPipeline
 from app.services.accounts import AccountService
@@ -162,7 +160,7 @@ async def open_services(
             now_ms=now_ms,
         )
         runner = TurnRunner(
-            pipeline=ChainPipeline(stt=TextStt(), agent=agent, tts=TextTts()),
+            pipeline=ChainPipeline(agent=agent),
             event_log=stores.event_log,
             conversations=stores.conversations,
             now_ms=now_ms,

@@ -16,6 +16,9 @@ from app.core.signatures import read_signer
 MEMORY_URL = "memory://"
 """A ``DATABASE_URL`` that keeps everything in this process and nothing after it."""
 
+SttName = Literal["auto", "off", "whisper", "assemblyai", "deepgram", "openai"]
+TtsName = Literal["auto", "off", "espeak", "kokoro", "piper", "cartesia", "elevenlabs", "openai"]
+
 _RATES = (
     "rate_limit_requests",
     "rate_limit_turns",
@@ -186,6 +189,75 @@ class Settings(BaseSettings):
     explanation_session_seconds: float = Field(default=1800, gt=0)
     """How long an explanation can be resumed after the last that happened in it."""
 
+    stt: Annotated[tuple[SttName, ...], NoDecode] = ("auto",)
+    """Engines that hear, in the order in which they are tried, separated by commas; ``auto`` is what is set up."""
+    tts: Annotated[tuple[TtsName, ...], NoDecode] = ("auto",)
+    """Engines that speak, in the order in which they are tried, separated by commas; ``auto`` is what is set up."""
+    voice_language: str = Field(default="es", pattern=r"^[a-z]{2}$")
+    """What is spoken, as ISO 639-1, where a client does not say."""
+    voice_sessions: int = Field(default=100, gt=0)
+    """Microphones of this process that may be open at once."""
+    whisper_model: str = "base"
+    """A folder with a CTranslate2 model of Whisper, or the name of one that is then fetched from its hub."""
+    whisper_workers: int = Field(default=1, gt=0)
+    """Processes that recognise with Whisper; one utterance at a time each."""
+    assemblyai_api_key: SecretStr | None = None
+    """Key for AssemblyAI's streaming recogniser."""
+    assemblyai_url: str = "wss://streaming.assemblyai.com/v3/ws"
+    """Address of AssemblyAI's streaming recogniser."""
+    deepgram_api_key: SecretStr | None = None
+    """Key for Deepgram's streaming recogniser."""
+    deepgram_url: str = "wss://api.deepgram.com/v1/listen"
+    """Address of Deepgram's streaming recogniser."""
+    deepgram_model: str = "nova-3"
+    """Deepgram's model."""
+    openai_stt_model: str = "gpt-4o-mini-transcribe"
+    """Model that transcribes, at the OpenAI-compatible server."""
+    kokoro_folder: Path | None = None
+    """A folder with ``kokoro.onnx``, ``vocab.json`` and ``voices/``: Kokoro's weights."""
+    kokoro_voice: str = Field(default="ef_dora", pattern=r"^[a-z0-9_]+$")
+    """A voice in that folder."""
+    piper_voice: Path | None = None
+    """A voice of the Piper project: its ``.onnx``, with its ``.onnx.json`` beside it."""
+    cartesia_api_key: SecretStr | None = None
+    """Key for Cartesia's voices."""
+    cartesia_url: str = "wss://api.cartesia.ai/tts/websocket"
+    """Address of Cartesia's voices."""
+    cartesia_model: str = "sonic-3"
+    """Cartesia's model."""
+    cartesia_voice: str | None = None
+    """The id of a voice of Cartesia's."""
+    elevenlabs_api_key: SecretStr | None = None
+    """Key for ElevenLabs' voices."""
+    elevenlabs_url: str = "wss://api.elevenlabs.io"
+    """Address of ElevenLabs' voices."""
+    elevenlabs_model: str = "eleven_flash_v2_5"
+    """ElevenLabs' model."""
+    elevenlabs_voice: str | None = None
+    """The id of a voice of ElevenLabs'."""
+    openai_tts_model: str = "gpt-4o-mini-tts"
+    """Model that speaks, at the OpenAI-compatible server."""
+    openai_tts_voice: str = "coral"
+    """Its voice."""
+    voice_timeout_seconds: float = Field(default=10, gt=0)
+    """Longest that an engine may take to understand an utterance, or be silent while it speaks, before it failed."""
+    vad: Literal["auto", "silero", "energy"] = "auto"
+    """What tells speech from other sound; ``auto`` is ``silero`` where it is installed."""
+    smart_turn_model: Path | None = None
+    """The weights of Smart Turn v3 (``.onnx``), which hear whether a rider is done; empty is silence alone."""
+    endpoint_min_silence_ms: int = Field(default=400, ge=100, le=5000)
+    """Silence that ends an utterance which sounds complete."""
+    endpoint_max_silence_ms: int = Field(default=1400, ge=200, le=10_000)
+    """Silence that ends any utterance."""
+    max_utterance_seconds: float = Field(default=60, gt=1, le=600)
+    """An utterance is cut where it is longer."""
+    recordings_folder: Path | None = None
+    """Where conversations are recorded of riders who consent; empty records nothing."""
+    recording_days: float = Field(default=30, gt=0)
+    """How long a recording is kept, in days."""
+    recording_consent: str = "Esta llamada se graba para mejorar el servicio."
+    """What a rider is told who is recorded."""
+
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ("local",)
     """Web origins that may connect, separated by commas: ``local`` (this host, loopback, files), ``*``, addresses."""
 
@@ -211,7 +283,7 @@ class Settings(BaseSettings):
     def _read_lists(cls, values: dict[str, object]) -> dict[str, object]:
         """Split comma lists, and take an empty value for one that is not set."""
         read = {key: value for key, value in values.items() if value != ""}
-        for name in ("coverage", "allowed_origins", "allow_insecure", "rate_limit_exempt"):
+        for name in ("coverage", "stt", "tts", "allowed_origins", "allow_insecure", "rate_limit_exempt"):
             value = read.get(name)
             if isinstance(value, str):
                 read[name] = tuple(part.strip() for part in value.split(",") if part.strip())

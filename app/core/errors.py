@@ -10,6 +10,7 @@
       |     +-- DuplicateMessage
       |     +-- NotFound
       |     +-- AttachmentsUnsupported
+      |     +-- VoiceOff            the server hears nothing: no engine is set up
       |     +-- NoCredits           as much was generated as may be
       |     +-- NotStreaming        there is no explanation that could be paused
       |     +-- AlreadyPaused       it is paused
@@ -27,6 +28,8 @@
       |     +-- BadExplanation     what the model said is no explanation
       |     +-- ExplanationTimeout  the model took too long to make one
       |     +-- AgentLoop          the agents hand over without end
+      +-- SttError            speech could not be understood: the engine refused, broke off or hung
+      +-- TtsError            an answer could not be spoken
       +-- StoreError          persistence failed or hung
       |     +-- LaneLost           another process has the turns of the thread
       +-- TurnTimeout         a turn took longer than it may
@@ -262,6 +265,29 @@ class AgentLoop(AgentError):
 
     code = "agent_loop"
     default = "Los agentes no llegaron a una respuesta."
+
+
+class SttError(AppError):
+    """A speech-to-text engine refused, broke off, hung or crashed."""
+
+    code = "stt_failed"
+    retryable = True
+    default = "No te pude oír bien. Repítelo, o escríbelo."
+
+
+class TtsError(AppError):
+    """A text-to-speech engine refused, broke off, hung or crashed."""
+
+    code = "tts_failed"
+    retryable = True
+    default = "La respuesta no se pudo decir en voz alta."
+
+
+class VoiceOff(BadInput):
+    """No speech-to-text engine is set up."""
+
+    code = "invalid_audio"
+    default = "Este servidor atiende por texto: no tiene reconocimiento de voz."
 
 
 class StoreError(AppError):

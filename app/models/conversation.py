@@ -131,6 +131,8 @@ class TurnInput:
     user_id: str | None = None
     client_id: str | None = None
     language: str | None = None
+    is_heard: bool = False
+    """It was spoken: its partial transcripts were told while it was."""
     history_lines: int | None = None
     """Newest lines that the model is given, whoever said them; None leaves it to the graph."""
     replaces: Replaced | None = None

@@ -3,7 +3,7 @@
 Grammar of a turn (``app/turns/lifecycle.py`` is its table)::
 
     SttChunk* SttOutput TurnStart
-    (AgentChunk | ToolCall | ToolResult | TtsChunk | AgentEnd)*
+    (AgentChunk | ToolCall | ToolResult | TtsChunk | Interrupted | AgentEnd)*
     AgentError? TtsEnd? TurnEnd
 
 Every ``ToolCall`` is followed by one ``ToolResult`` with its id, every agent that spoke or acted by
@@ -132,8 +132,21 @@ class TtsChunk(TurnEvent):
     """Where the piece lies in the turn's speech."""
 
 
+class Interrupted(TurnEvent):
+    """The rider speaks: what was sent after ``offset_ms`` and is not yet played is to be dropped.
+
+    Either the turn then ends as ``interrupted``, or it was a false alarm and the audio comes again from there.
+    """
+
+    replayable: ClassVar[bool] = False
+
+    type: Literal["interrupted"] = "interrupted"
+    offset_ms: int
+    """How much of the turn's speech was heard."""
+
+
 class TtsEnd(TurnEvent):
-    """All audio of the turn has been sent."""
+    """No more audio of the turn follows."""
 
     type: Literal["tts_end"] = "tts_end"
 
@@ -230,6 +243,7 @@ Event = Annotated[
     | AgentEnd
     | AgentError
     | TtsChunk
+    | Interrupted
     | TtsEnd
     | TurnEnd
     | BookingUpdate

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from app.models.audio import Encoding
+
 ThreadId = Annotated[
     str,
     Field(
@@ -42,6 +44,8 @@ class UserInput(ClientMessage):
     client_id: Name | None = None
     language: Annotated[str, Field(max_length=35)] | None = None
     multitask_strategy: MultitaskStrategy = "interrupt"
+    speak: bool = False
+    """Answer aloud too. While the microphone is open every answer is."""
     message_id: MessageId | None = None
     """Sent again, on whatever connection, the message runs no second turn."""
 
@@ -51,10 +55,12 @@ class AudioStart(ClientMessage):
 
     type: Literal["audio_start"]
     thread_id: ThreadId | None = None
-    encoding: Literal["pcm_s16le", "opus", "mulaw"] = "pcm_s16le"
+    encoding: Encoding = "pcm_s16le"
     sample_rate: Annotated[int, Field(ge=8000, le=96000)] = 16000
     """Samples per second."""
     language: Annotated[str, Field(max_length=35)] | None = None
+    speak: bool = True
+    """Answer aloud; off for captions alone."""
 
 
 class AudioStop(ClientMessage):

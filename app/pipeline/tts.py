@@ -1,12 +1,15 @@
 """The last stage: words for the rider become sound beside them."""
 
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from app.engines.tts.base import TtsEngine
-from app.models.events import ThreadEvent
 
 
-async def tts_stage(replies: AsyncIterable[ThreadEvent], engine: TtsEngine) -> AsyncGenerator[ThreadEvent]:
-    """Pass every event on. An engine without sound adds nothing."""
-    async for event in replies:
-        yield event
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """How answers are spoken."""
+
+    engine: TtsEngine
+    aloud: Callable[[str], str]
+    """Makes of a sentence as it is read the words as they are said."""

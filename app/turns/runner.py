@@ -33,6 +33,7 @@ from app.models.events import (
     TurnStart,
     TurnStatus,
 )
+from app.pipeline.playback import Playback
 from app.stores.base import ConversationStore, EventLog, Lease
 from app.turns.lifecycle import Lifecycle, Phase
 from app.turns.turn import Turn
@@ -59,8 +60,8 @@ class Stages(Protocol):
 class Pipeline(Protocol):
     """Makes the stages of a turn."""
 
-    def prepare(self, said: TurnInput, source: EventSource) -> Stages:
-        """Return the stages for one input, not yet open."""
+    def prepare(self, said: TurnInput, source: EventSource, playback: Playback | None = None) -> Stages:
+        """Return the stages for one input, not yet open; with ``playback`` the answer is spoken too."""
         ...
 
 
@@ -152,12 +153,14 @@ class TurnRunner:
             await run.begin()
         return run.is_new
 
-    async def run(self, said: TurnInput, gate: Gate, lease: Lease, *, is_begun: bool = False) -> None:
+    async def run(
+        self, said: TurnInput, gate: Gate, lease: Lease, *, is_begun: bool = False, playback: Playback | None = None
+    ) -> None:
         """Run one turn. Raises only cancellation: a failure is an event.
 
         Where ``lease`` is lost the turn is another process's to end, and falls silent.
         """
-        run = _Run(self, said, gate, has_begun=is_begun)
+        run = _Run(self, said, gate, has_begun=is_begun, playback=playback)
         outcome: TurnStatus = "completed"
         failure: AppError | None = None
         try:
@@ -232,14 +235,22 @@ class TurnRunner:
 class _Run:
     """One turn while it runs: its stages, its lifecycle, its story, its observers."""
 
-    def __init__(self, runner: TurnRunner, said: TurnInput, gate: Gate, *, has_begun: bool = False) -> None:
+    def __init__(
+        self,
+        runner: TurnRunner,
+        said: TurnInput,
+        gate: Gate,
+        *,
+        has_begun: bool = False,
+        playback: Playback | None = None,
+    ) -> None:
         self._said = said
         self._gate = gate
         self._log = runner._log
         self._conversations = runner._conversations
         self._limits = runner._limits
         self._source = EventSource(said.thread_id, said.turn_id, runner._now_ms)
-        self._stages = runner._pipeline.prepare(said, self._source)
+        self._stages = runner._pipeline.prepare(said, self._source, playback)
         self._lifecycle = Lifecycle()
         self._story = Turn(said)
         self._observers = [make(said) for make in runner._observers]

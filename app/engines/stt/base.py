@@ -1,26 +1,74 @@
-"""What a speech-to-text engine must do."""
+"""What a speech-to-text engine must do.
 
-from collections.abc import AsyncIterator
+Utterances are cut by us (``app/pipeline/hearing.py``), so an engine is told where each begins and ends. A session
+lasts as long as a microphone is open: a service's socket lives in it.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Transcript:
-    """What was understood so far."""
+class SpeechHints:
+    """What helps to understand."""
 
-    text: str
-    final: bool
-    """Nothing more comes; the agent may answer."""
+    language: str = "es"
+    """ISO 639-1."""
+    terms: Sequence[str] = ()
+    """Names that are likely to be said: streets, neighbourhoods, places; the likeliest first."""
+
+
+class Recognition(Protocol):
+    """One utterance while it is understood."""
+
+    def feed(self, audio: bytes) -> None:
+        """Take sound: mono ``pcm_s16le`` at ``HEARING_RATE``. Never waits."""
+        ...
+
+    def pause(self) -> None:
+        """Take note that the rider fell silent just now: a moment to work ahead, for this may be the end."""
+        ...
+
+    def partials(self) -> AsyncIterator[str]:
+        """Yield the transcript as it grows, each time all of it; ends when the utterance does. May yield nothing.
+
+        Raises:
+            SttError: The engine failed. What was fed can be given to another one.
+        """
+        ...
+
+    async def finish(self) -> str:
+        """Return the final transcript of all that was fed; empty where nothing was said.
+
+        Raises:
+            SttError: The engine failed.
+        """
+        ...
+
+
+class SttSession(Protocol):
+    """An engine's ear for one microphone."""
+
+    def recognise(self) -> AbstractAsyncContextManager[Recognition]:
+        """Open the next utterance. Leaving the block without ``finish`` forgets it. One at a time.
+
+        Raises:
+            SttError: The engine cannot be reached.
+        """
+        ...
 
 
 class SttEngine(Protocol):
-    """Turns what a rider sends into transcripts."""
+    """Turns speech into text."""
 
-    def transcribe(self, typed: str) -> AsyncIterator[Transcript]:
-        """Yield growing partial transcripts of an utterance, then the final one.
+    name: str
 
-        Args:
-            typed: The utterance as text.
+    def open(self, hints: SpeechHints) -> AbstractAsyncContextManager[SttSession]:
+        """Open a session. What it shares with others is there already.
+
+        Raises:
+            SttError: The engine cannot be reached.
         """
         ...

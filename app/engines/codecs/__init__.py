@@ -1,0 +1,1 @@
+"""What a microphone sends, as the sound that recognisers hear."""

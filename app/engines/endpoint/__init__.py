@@ -1,0 +1,1 @@
+"""End of turn: is the rider done, or only thinking?"""

@@ -1,0 +1,1 @@
+"""Voice activity: is there speech in this sound?"""

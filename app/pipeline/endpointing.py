@@ -1,0 +1,1 @@
+"""From probabilities of speech to where utterances begin and end. Pure."""

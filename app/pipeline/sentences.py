@@ -1,0 +1,1 @@
+"""From words as they come to sentences that can be spoken. Pure."""

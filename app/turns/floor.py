@@ -1,0 +1,1 @@
+"""Who has the floor when the rider speaks while the agent does. Pure."""
