@@ -1,7 +1,7 @@
 """Implementations with knobs: they do the real thing until they are told to fail or to hang."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,8 +11,10 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.runnables import RunnableConfig
 
+from app.core.errors import TtsError
 from app.engines.fleet.base import FleetAnswer, FleetRefused, FleetUnavailable
 from app.engines.llm.function_model import FunctionChatModel
+from app.models.audio import SPEAKING_RATE, bytes_of
 from app.models.booking import Booking
 from app.models.conversation import Conversation, Message, TurnRecord
 from app.models.delivery import Delivery, DeliveryState
@@ -210,6 +212,70 @@ class ScriptedModel(FunctionChatModel):
         self.heard.append(self._convert_input(input).to_messages())
         for chunk in chunks:
             yield chunk
+
+
+@dataclass
+class FakeTts:
+    """A voice whose every character lasts as long as it is told, as a tone that never is silence. No numbers are read.
+
+    Args:
+        ms_per_character: How long a character sounds.
+        delay: Seconds before the first sound of a sentence.
+        piece_ms: How much sound comes at once.
+        fails_after: It raises once so many sentences were spoken; None is never.
+        hangs_after: It says nothing more once so many sentences were spoken; None is never.
+        breaks_in_middle: A failure or a hang comes after the first piece of its sentence.
+        sample_rate: Samples per second.
+        name: What caches know it by.
+    """
+
+    ms_per_character: float = 60
+    delay: float = 0
+    piece_ms: float = 40
+    fails_after: int | None = None
+    hangs_after: int | None = None
+    breaks_in_middle: bool = False
+    sample_rate: int = SPEAKING_RATE
+    name: str = "fake"
+    spoken: list[str] = field(default_factory=list)
+    """What it was asked to say, in order."""
+    finished: list[str] = field(default_factory=list)
+    """What it said to the end."""
+    closed: int = 0
+    """Sentences that are over, whichever way."""
+    at_work: int = 0
+    """Sentences that are being spoken now."""
+
+    def sound(self, text: str) -> bytes:
+        """Return the whole sound of a sentence: one and the same for the same words."""
+        samples = bytes_of(len(text) * self.ms_per_character, self.sample_rate) // 2
+        return (1000 + len(text) % 1000).to_bytes(2, "little", signed=True) * samples
+
+    async def speak(self, text: str, *, language: str = "es") -> AsyncGenerator[bytes]:
+        """See ``TtsEngine``."""
+        number = len(self.spoken)
+        self.spoken.append(text)
+        self.at_work += 1
+        try:
+            await (anyio.sleep(self.delay) if self.delay else anyio.lowlevel.checkpoint())
+            sound = self.sound(text)
+            step = max(2, bytes_of(self.piece_ms, self.sample_rate))
+            for start in range(0, len(sound), step):
+                if start or not self.breaks_in_middle:
+                    await self._break(number)
+                yield sound[start : start + step]
+                await anyio.lowlevel.checkpoint()
+            await self._break(number)
+            self.finished.append(text)
+        finally:
+            self.at_work -= 1
+            self.closed += 1
+
+    async def _break(self, number: int) -> None:
+        if self.fails_after is not None and number >= self.fails_after:
+            raise TtsError
+        if self.hangs_after is not None and number >= self.hangs_after:
+            await anyio.sleep_forever()
 
 
 def words(*pieces: str, end: str | None = "stop") -> list[AIMessageChunk]:
