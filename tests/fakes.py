@@ -1,7 +1,9 @@
 """Implementations with knobs: they do the real thing until they are told to fail or to hang."""
 
+from array import array
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Container, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,10 +13,11 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.runnables import RunnableConfig
 
-from app.core.errors import TtsError
+from app.core.errors import SttError, TtsError
 from app.engines.fleet.base import FleetAnswer, FleetRefused, FleetUnavailable
 from app.engines.llm.function_model import FunctionChatModel
-from app.models.audio import SPEAKING_RATE, bytes_of
+from app.engines.stt.base import SpeechHints
+from app.models.audio import HEARING_RATE, SPEAKING_RATE, bytes_of
 from app.models.booking import Booking
 from app.models.conversation import Conversation, Message, TurnRecord
 from app.models.delivery import Delivery, DeliveryState
@@ -292,3 +295,138 @@ def calls(*named: tuple[str, str], text: str = "", ids: Sequence[str] | None = N
         chunk = {"name": name, "args": args, "id": call_id, "index": index, "type": "tool_call_chunk"}
         chunks.append(AIMessageChunk(content="", tool_call_chunks=[chunk]))
     return [*chunks, AIMessageChunk(content="", response_metadata={"finish_reason": "tool_calls"})]
+
+
+def loud(milliseconds: float, rate: int = HEARING_RATE) -> bytes:
+    """Return sound that ``FakeVad`` takes for speech: mono ``pcm_s16le``."""
+    return _square_wave(8000, milliseconds, rate)
+
+
+def quiet(milliseconds: float, rate: int = HEARING_RATE) -> bytes:
+    """Return silence: mono ``pcm_s16le``."""
+    return _square_wave(0, milliseconds, rate)
+
+
+def _square_wave(amplitude: int, milliseconds: float, rate: int) -> bytes:
+    period = array("h", [amplitude] * 20 + [-amplitude] * 20).tobytes()
+    size = bytes_of(milliseconds, rate)
+    return (period * (size // len(period) + 1))[:size]
+
+
+class FakeVad:
+    """Voice activity by loudness, and its own follower: what is loud is speech."""
+
+    name = "fake"
+
+    def __init__(self) -> None:
+        self.frames = 0
+
+    def open(self) -> "FakeVad":
+        return self
+
+    def probability(self, frame: bytes) -> float:
+        self.frames += 1
+        return 1.0 if max(array("h", frame), default=0) > 1000 else 0.0
+
+    def reset(self) -> None:
+        """Loudness has no past."""
+
+
+@dataclass
+class FakeStt:
+    """A recogniser that reads utterances from a script, and fails, crashes, hangs or waits at those given by number."""
+
+    transcripts: Sequence[str] = ()
+    """What each utterance says, from the first; nothing is said in those that follow."""
+    fail: Container[int] = ()
+    crash: Container[int] = ()
+    hang: Container[int] = ()
+    delay: anyio.Event | None = None
+    """What final transcripts wait for."""
+    is_unreachable: bool = False
+    name: str = "fake"
+    hints: SpeechHints | None = None
+    """With which the last session was opened."""
+    recognitions: list["FakeRecognition"] = field(default_factory=list)
+    """Every utterance, as it was heard."""
+    open_sessions: int = 0
+    open_recognitions: int = 0
+
+    @asynccontextmanager
+    async def open(self, hints: SpeechHints) -> AsyncIterator["FakeStt"]:
+        await anyio.lowlevel.checkpoint()
+        if self.is_unreachable:
+            raise SttError
+        self.hints = hints
+        self.open_sessions += 1
+        try:
+            yield self
+        finally:
+            self.open_sessions -= 1
+
+    @asynccontextmanager
+    async def recognise(self) -> AsyncIterator["FakeRecognition"]:
+        await anyio.lowlevel.checkpoint()
+        if self.is_unreachable:
+            raise SttError
+        recognition = FakeRecognition(self, len(self.recognitions))
+        self.recognitions.append(recognition)
+        self.open_recognitions += 1
+        try:
+            yield recognition
+        finally:
+            self.open_recognitions -= 1
+            recognition.end()
+
+
+class FakeRecognition:
+    """One utterance of the script; a word of it is partly understood with every 200 ms of sound."""
+
+    def __init__(self, engine: FakeStt, number: int) -> None:
+        self._engine = engine
+        self._number = number
+        self._words = engine.transcripts[number].split() if number < len(engine.transcripts) else []
+        self._has_ended = False
+        self._more = anyio.Event()
+        self.audio = bytearray()
+        self.pauses: list[int] = []
+        """After how many bytes each was noticed."""
+
+    def feed(self, audio: bytes) -> None:
+        self.audio += audio
+        self._wake()
+
+    def pause(self) -> None:
+        self.pauses.append(len(self.audio))
+
+    async def partials(self) -> AsyncIterator[str]:
+        said = 0
+        while not self._has_ended and said < len(self._words):
+            understood = min(len(self.audio) // bytes_of(200, HEARING_RATE), len(self._words))
+            if understood > said:
+                said = understood
+                yield " ".join(self._words[:said])
+            else:
+                await self._more.wait()
+
+    async def finish(self) -> str:
+        await anyio.lowlevel.checkpoint()
+        if self._number in self._engine.fail:
+            raise SttError
+        if self._number in self._engine.crash:
+            raise Broken
+        if self._number in self._engine.hang:
+            await anyio.sleep_forever()
+        if self._engine.delay is not None:
+            await self._engine.delay.wait()
+        self.end()
+        return " ".join(self._words)
+
+    def end(self) -> None:
+        """End the partial transcripts."""
+        self._has_ended = True
+        self._wake()
+
+    def _wake(self) -> None:
+        self._more.set()
+        self._more = anyio.Event()
