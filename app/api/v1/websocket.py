@@ -27,7 +27,6 @@ from app.api.rate_limit import address_of
 from app.core import metrics
 from app.core.errors import (
     AppError,
-    BadInput,
     DuplicateMessage,
     ForbiddenThread,
     InvalidToken,
@@ -297,8 +296,6 @@ class Connection:
         if self._microphone is None:
             await self._open_microphone(AudioStart(type="audio_start"), tasks)
         assert self._microphone is not None
-        if self._microphone.closed.is_set():
-            raise BadInput("El micrófono está cerrado.", code="invalid_audio")
         self._microphone.session.hear(data)
 
     async def _open_microphone(self, said: AudioStart, tasks: TaskGroup) -> None:
@@ -328,6 +325,7 @@ class Connection:
 
     def _close_microphone(self) -> None:
         if self._microphone is not None:
+            self._microphone.session.finish()
             self._microphone.closed.set()
 
     def _is_spoken_to(self, thread_id: str) -> bool:
