@@ -8,6 +8,7 @@ import math
 from collections.abc import AsyncIterable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import anyio
@@ -23,11 +24,13 @@ from app.models.events import (
     AgentEnd,
     AgentError,
     EventSource,
+    Interrupted,
     ModelUsage,
     SttOutput,
     ThreadEvent,
     ToolCall,
     ToolResult,
+    TtsEnd,
     TurnEnd,
     TurnEvent,
     TurnStart,
@@ -39,6 +42,10 @@ from app.turns.lifecycle import Lifecycle, Phase
 from app.turns.turn import Turn
 
 log = structlog.stdlib.get_logger("voztaxi.turn")
+
+
+Publish = Callable[[ThreadEvent, int], None]
+"""Takes an event that is not logged, and the ``seq`` of the logged event that it follows; 0 is before any."""
 
 
 class Stages(Protocol):
@@ -117,7 +124,17 @@ class Gate:
 
 
 class TurnRunner:
-    """Runs turns: pipeline into log, then save, then the terminal event."""
+    """Runs turns: pipeline into log, then save, then the terminal event.
+
+    Args:
+        pipeline: Makes the stages.
+        event_log: Where what comes of a turn is read.
+        conversations: Where it is saved.
+        now_ms: The clock.
+        limits: How long things may take.
+        observers: Watch turns.
+        publish: Takes what is not logged, which is sound; None where nobody listens.
+    """
 
     def __init__(
         self,
@@ -128,6 +145,7 @@ class TurnRunner:
         now_ms: NowMs,
         limits: TurnLimits,
         observers: Sequence[Callable[[TurnInput], Observer]] = (),
+        publish: Publish | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._log = event_log
@@ -135,6 +153,7 @@ class TurnRunner:
         self._now_ms = now_ms
         self._limits = limits
         self._observers = observers
+        self._publish = publish
 
     def gate(self) -> Gate:
         """Return a gate for one turn, open."""
@@ -158,6 +177,7 @@ class TurnRunner:
     ) -> None:
         """Run one turn. Raises only cancellation: a failure is an event.
 
+        With ``playback`` the answer is spoken, and a turn that is cut off keeps what was heard of it.
         Where ``lease`` is lost the turn is another process's to end, and falls silent.
         """
         run = _Run(self, said, gate, has_begun=is_begun, playback=playback)
@@ -250,6 +270,8 @@ class _Run:
         self._conversations = runner._conversations
         self._limits = runner._limits
         self._source = EventSource(said.thread_id, said.turn_id, runner._now_ms)
+        self._publish = runner._publish
+        self._playback = playback
         self._stages = runner._pipeline.prepare(said, self._source, playback)
         self._lifecycle = Lifecycle()
         self._story = Turn(said)
@@ -260,6 +282,10 @@ class _Run:
         """It was not known before it was begun here."""
         self._has_begun = has_begun
         """It is known to be stored that the turn runs."""
+        self._seq = 0
+        """Of the last event of the thread that is known to be logged."""
+        self._is_seq_old = True
+        """Something was logged since."""
         self._told: TurnStatus | None = None
         """What the terminal event said, once it is out: whatever goes wrong from here on, there is no second one."""
 
@@ -288,20 +314,48 @@ class _Run:
         self._has_begun = True
 
     async def stages(self) -> None:
-        """Log what the stages yield."""
+        """Log what the stages yield.
+
+        A turn may take so long until its answer is complete; how long it then takes to be heard is the rider's
+        affair.
+        """
         with CancelScope(deadline=anyio.current_time() + self._limits.turn) as scope:
+            if self._playback is not None:
+                self._playback.on_complete = partial(setattr, scope, "deadline", math.inf)
             async with self._stages.open() as events:
-                async for event in events:
-                    if self._gate.is_closed:
-                        remaining = scope.deadline - anyio.current_time()
-                        scope.deadline = math.inf
-                        await self._gate.wait()
-                        scope.deadline = anyio.current_time() + remaining
-                    await self._record(event)
+                try:
+                    async for event in events:
+                        await self._wait_at_gate(scope)
+                        await self._record(event)
+                except BaseException:
+                    # At once: what the stages protect may take a while to finish.
+                    self._stop_sound()
+                    raise
         if scope.cancelled_caught:
             raise TurnTimeout
         if not self._story.text:
             raise AgentFailure("El agente no dijo nada.", code="agent_silent")
+
+    async def _wait_at_gate(self, scope: CancelScope) -> None:
+        """Wait while delivery is held; that time does not count."""
+        if not self._gate.is_closed:
+            return
+        remaining = scope.deadline - anyio.current_time()
+        scope.deadline = math.inf
+        await self._gate.wait()
+        if self._playback is None or not self._playback.is_complete:
+            scope.deadline = anyio.current_time() + remaining
+
+    def _stop_sound(self) -> None:
+        """Let the client drop what the rider has not heard."""
+        heard_ms = None if self._playback is None else self._playback.cut()
+        if heard_ms is None:
+            return
+        event = self._source.make(Interrupted, offset_ms=heard_ms)
+        if self._lifecycle.allows(event):
+            if self._publish is not None:
+                self._publish(event, self._seq)
+            self._note(event)
 
     async def finish(self, outcome: TurnStatus, failure: AppError | None) -> None:
         """Close what is open, save, and log the terminal event. Never raises.
@@ -309,6 +363,12 @@ class _Run:
         A turn whose terminal event is not known to be stored stays unclosed, to be found and ended later;
         so does one that was told to have failed because it could not be saved.
         """
+        if self._playback is not None:
+            if outcome == "completed":
+                self._playback.conclude()
+            else:
+                self._stop_sound()
+                self._story.keep(self._playback.heard(self._story.text))
         try:
             if self._told is None:
                 await self._say_what_is_missing()
@@ -347,11 +407,26 @@ class _Run:
         return self._source.make(TurnStart, epoch=position.epoch)
 
     async def _append(self, event: ThreadEvent) -> None:
-        """Check, log and note an event."""
+        """Check an event, log it, or publish it where the log does not keep it, and note it."""
         if isinstance(event, TurnEvent):
             self._lifecycle.check(event)
-        await self._log.append(self._said.thread_id, [event])
+        if event.replayable:
+            await self._log.append(self._said.thread_id, [event])
+            self._is_seq_old = True
+        elif self._publish is not None:
+            self._publish(event, await self._newest_seq())
         self._note(event)
+
+    async def _newest_seq(self) -> int:
+        """Return the number of what was logged last. Sound does not wait for a log that does not answer."""
+        if self._is_seq_old:
+            try:
+                with store_deadline(self._limits.store):
+                    self._seq = (await self._log.position(self._said.thread_id)).seq
+            except StoreError as error:
+                log.warning("sound goes out of order", exc_info=error, **self._ids)
+            self._is_seq_old = False
+        return self._seq
 
     def _note(self, event: ThreadEvent) -> None:
         if isinstance(event, TurnEvent):
@@ -410,9 +485,12 @@ class _Run:
     async def _end(self, outcome: TurnStatus, failure: AppError | None, *, durable: bool) -> None:
         """Log the terminal event, after the reason where there is one."""
         end = self._source.make(TurnEnd, status=outcome, text=self._story.text, booking_id=self._story.booking_id)
-        events: list[TurnEvent] = [end]
+        events: list[TurnEvent] = []
         if failure is not None:
-            events.insert(0, self._source.make(AgentError, error=failure.message, code=failure.error_code))
+            events.append(self._source.make(AgentError, error=failure.message, code=failure.error_code))
+        if self._playback is not None:
+            events.append(self._source.make(TtsEnd))
+        events.append(end)
         await self._log.append(self._said.thread_id, events, durable=durable)
         self._told = outcome
         for event in events:
