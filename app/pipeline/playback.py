@@ -236,7 +236,7 @@ class Playback:
         size = self._sendable_ms()
         now = self._now()
         position = self._position(now)
-        if not size or self._cursor_ms - position >= lead_ms:
+        if not size or self._cursor_ms + size - position > max(lead_ms, CHUNK_MS):
             return None
         offset_ms = self._cursor_ms
         if position >= offset_ms:
@@ -249,15 +249,15 @@ class Playback:
         """Return when to look again if no bell rings: sound is due, or the last of it was heard. None is never."""
         if self._is_still or self.is_held:
             return None
-        now = self._now()
-        if self._sendable_ms():
-            wait_ms = self._cursor_ms - lead_ms - self._position(now)
+        size = self._sendable_ms()
+        if size:
+            until = float(self._cursor_ms + size - max(lead_ms, CHUNK_MS))
         elif self._is_finished and self._cursor_ms >= self._made_ms:
             by_word = self._acknowledged_ms is None or self._acknowledged_ms + _SINCE_ACKNOWLEDGED_MS >= self._made_ms
-            wait_ms = self._made_ms + (0 if by_word else _GRACE_MS) - self._free_position(now)
+            until = self._made_ms + (0 if by_word else _GRACE_MS)
         else:
             return None
-        return max(1.0, wait_ms) / 1000
+        return max(0.001, (until - self._clock_ms) / 1000 + self._clock_at - self._now())
 
     @property
     def held_seconds(self) -> float:
