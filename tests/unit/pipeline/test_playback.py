@@ -271,7 +271,9 @@ class Listening(RuleBasedStateMachine):
         self.expected: int | None = 0
         self.is_over = False
 
-    @rule(words=st.sampled_from(["Hola.", " Te recogemos ya.", " ¿Sí?", "¡Claro!", " 🚕."]), length=st.integers(0, 2500))
+    @rule(
+        words=st.sampled_from(["Hola.", " Te recogemos ya.", " ¿Sí?", "¡Claro!", " 🚕."]), length=st.integers(0, 2500)
+    )
     def make(self, words: str, length: int) -> None:
         if not self.is_over:
             speak(self.playback, words, length, len(self.text))
