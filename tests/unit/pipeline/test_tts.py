@@ -143,7 +143,7 @@ def test_the_first_sentence_is_heard_while_the_rest_is_still_thought_of() -> Non
 def test_a_sentence_is_made_while_the_one_before_it_plays_and_no_further_ahead() -> None:
     async def scenario() -> None:
         engine = FakeTts(ms_per_character=100)
-        text = "Uno dos tres cuatro cinco seis. " * 3
+        text = " ".join(f"Uno dos tres cuatro cinco {last}." for last in ("seis", "siete", "ocho"))
         async with listening(Rider(speech(engine))) as rider:
             await answer(rider, words(text))
             await anyio.sleep(1)
