@@ -1,7 +1,9 @@
 """Implementations with knobs: they do the real thing until they are told to fail or to hang."""
 
+from array import array
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Container, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,8 +13,11 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.runnables import RunnableConfig
 
+from app.core.errors import SttError, TtsError
 from app.engines.fleet.base import FleetAnswer, FleetRefused, FleetUnavailable
 from app.engines.llm.function_model import FunctionChatModel
+from app.engines.stt.base import SpeechHints
+from app.models.audio import HEARING_RATE, SPEAKING_RATE, bytes_of
 from app.models.booking import Booking
 from app.models.conversation import Conversation, Message, TurnRecord
 from app.models.delivery import Delivery, DeliveryState
@@ -212,6 +217,70 @@ class ScriptedModel(FunctionChatModel):
             yield chunk
 
 
+@dataclass
+class FakeTts:
+    """A voice whose every character lasts as long as it is told, as a tone that never is silence. No numbers are read.
+
+    Args:
+        ms_per_character: How long a character sounds.
+        delay: Seconds before the first sound of a sentence.
+        piece_ms: How much sound comes at once.
+        fails_after: It raises once so many sentences were spoken; None is never.
+        hangs_after: It says nothing more once so many sentences were spoken; None is never.
+        breaks_in_middle: A failure or a hang comes after the first piece of its sentence.
+        sample_rate: Samples per second.
+        name: What caches know it by.
+    """
+
+    ms_per_character: float = 60
+    delay: float = 0
+    piece_ms: float = 40
+    fails_after: int | None = None
+    hangs_after: int | None = None
+    breaks_in_middle: bool = False
+    sample_rate: int = SPEAKING_RATE
+    name: str = "fake"
+    spoken: list[str] = field(default_factory=list)
+    """What it was asked to say, in order."""
+    finished: list[str] = field(default_factory=list)
+    """What it said to the end."""
+    closed: int = 0
+    """Sentences that are over, whichever way."""
+    at_work: int = 0
+    """Sentences that are being spoken now."""
+
+    def sound(self, text: str) -> bytes:
+        """Return the whole sound of a sentence: one and the same for the same words."""
+        samples = bytes_of(len(text) * self.ms_per_character, self.sample_rate) // 2
+        return (1000 + len(text) % 1000).to_bytes(2, "little", signed=True) * samples
+
+    async def speak(self, text: str, *, language: str = "es") -> AsyncGenerator[bytes]:
+        """See ``TtsEngine``."""
+        number = len(self.spoken)
+        self.spoken.append(text)
+        self.at_work += 1
+        try:
+            await (anyio.sleep(self.delay) if self.delay else anyio.lowlevel.checkpoint())
+            sound = self.sound(text)
+            step = max(2, bytes_of(self.piece_ms, self.sample_rate))
+            for start in range(0, len(sound), step):
+                if start or not self.breaks_in_middle:
+                    await self._break(number)
+                yield sound[start : start + step]
+                await anyio.lowlevel.checkpoint()
+            await self._break(number)
+            self.finished.append(text)
+        finally:
+            self.at_work -= 1
+            self.closed += 1
+
+    async def _break(self, number: int) -> None:
+        if self.fails_after is not None and number >= self.fails_after:
+            raise TtsError
+        if self.hangs_after is not None and number >= self.hangs_after:
+            await anyio.sleep_forever()
+
+
 def words(*pieces: str, end: str | None = "stop") -> list[AIMessageChunk]:
     """Return a streamed answer of words; ``end`` None leaves out the end of stream."""
     chunks = [AIMessageChunk(content=piece) for piece in pieces]
@@ -226,3 +295,138 @@ def calls(*named: tuple[str, str], text: str = "", ids: Sequence[str] | None = N
         chunk = {"name": name, "args": args, "id": call_id, "index": index, "type": "tool_call_chunk"}
         chunks.append(AIMessageChunk(content="", tool_call_chunks=[chunk]))
     return [*chunks, AIMessageChunk(content="", response_metadata={"finish_reason": "tool_calls"})]
+
+
+def loud(milliseconds: float, rate: int = HEARING_RATE) -> bytes:
+    """Return sound that ``FakeVad`` takes for speech: mono ``pcm_s16le``."""
+    return _square_wave(8000, milliseconds, rate)
+
+
+def quiet(milliseconds: float, rate: int = HEARING_RATE) -> bytes:
+    """Return silence: mono ``pcm_s16le``."""
+    return _square_wave(0, milliseconds, rate)
+
+
+def _square_wave(amplitude: int, milliseconds: float, rate: int) -> bytes:
+    period = array("h", [amplitude] * 20 + [-amplitude] * 20).tobytes()
+    size = bytes_of(milliseconds, rate)
+    return (period * (size // len(period) + 1))[:size]
+
+
+class FakeVad:
+    """Voice activity by loudness, and its own follower: what is loud is speech."""
+
+    name = "fake"
+
+    def __init__(self) -> None:
+        self.frames = 0
+
+    def open(self) -> "FakeVad":
+        return self
+
+    def probability(self, frame: bytes) -> float:
+        self.frames += 1
+        return 1.0 if max(array("h", frame), default=0) > 1000 else 0.0
+
+    def reset(self) -> None:
+        """Loudness has no past."""
+
+
+@dataclass
+class FakeStt:
+    """A recogniser that reads utterances from a script, and fails, crashes, hangs or waits at those given by number."""
+
+    transcripts: Sequence[str] = ()
+    """What each utterance says, from the first; nothing is said in those that follow."""
+    fail: Container[int] = ()
+    crash: Container[int] = ()
+    hang: Container[int] = ()
+    delay: anyio.Event | None = None
+    """What final transcripts wait for."""
+    is_unreachable: bool = False
+    name: str = "fake"
+    hints: SpeechHints | None = None
+    """With which the last session was opened."""
+    recognitions: list["FakeRecognition"] = field(default_factory=list)
+    """Every utterance, as it was heard."""
+    open_sessions: int = 0
+    open_recognitions: int = 0
+
+    @asynccontextmanager
+    async def open(self, hints: SpeechHints) -> AsyncIterator["FakeStt"]:
+        await anyio.lowlevel.checkpoint()
+        if self.is_unreachable:
+            raise SttError
+        self.hints = hints
+        self.open_sessions += 1
+        try:
+            yield self
+        finally:
+            self.open_sessions -= 1
+
+    @asynccontextmanager
+    async def recognise(self) -> AsyncIterator["FakeRecognition"]:
+        await anyio.lowlevel.checkpoint()
+        if self.is_unreachable:
+            raise SttError
+        recognition = FakeRecognition(self, len(self.recognitions))
+        self.recognitions.append(recognition)
+        self.open_recognitions += 1
+        try:
+            yield recognition
+        finally:
+            self.open_recognitions -= 1
+            recognition.end()
+
+
+class FakeRecognition:
+    """One utterance of the script; a word of it is partly understood with every 200 ms of sound."""
+
+    def __init__(self, engine: FakeStt, number: int) -> None:
+        self._engine = engine
+        self._number = number
+        self._words = engine.transcripts[number].split() if number < len(engine.transcripts) else []
+        self._has_ended = False
+        self._more = anyio.Event()
+        self.audio = bytearray()
+        self.pauses: list[int] = []
+        """After how many bytes each was noticed."""
+
+    def feed(self, audio: bytes) -> None:
+        self.audio += audio
+        self._wake()
+
+    def pause(self) -> None:
+        self.pauses.append(len(self.audio))
+
+    async def partials(self) -> AsyncIterator[str]:
+        said = 0
+        while not self._has_ended and said < len(self._words):
+            understood = min(len(self.audio) // bytes_of(200, HEARING_RATE), len(self._words))
+            if understood > said:
+                said = understood
+                yield " ".join(self._words[:said])
+            else:
+                await self._more.wait()
+
+    async def finish(self) -> str:
+        await anyio.lowlevel.checkpoint()
+        if self._number in self._engine.fail:
+            raise SttError
+        if self._number in self._engine.crash:
+            raise Broken
+        if self._number in self._engine.hang:
+            await anyio.sleep_forever()
+        if self._engine.delay is not None:
+            await self._engine.delay.wait()
+        self.end()
+        return " ".join(self._words)
+
+    def end(self) -> None:
+        """End the partial transcripts."""
+        self._has_ended = True
+        self._wake()
+
+    def _wake(self) -> None:
+        self._more.set()
+        self._more = anyio.Event()

@@ -25,6 +25,7 @@ from app.services.rate_limits import RateLimits
 from app.services.sessions import SessionService
 from app.services.streaming_service import StreamingService
 from app.services.threads import ThreadService
+from app.services.voice import VoiceService
 
 
 @dataclass(slots=True)
@@ -86,6 +87,7 @@ class Services:
     sessions: SessionService
     explanations: ExplanationService
     dispatch: DispatchService
+    voice: VoiceService
     webhooks: Signer | None
     """Proves who an event of the fleet comes from; None where none are taken."""
     health: HealthService

@@ -21,6 +21,7 @@ from app.bootstrap.stores import (
     open_database,
     open_stores,
 )
+from app.bootstrap.voice import Voice, open_voice
 from app.core.clock import NewId, NowMs, new_id, now_ms
 from app.core.config import Settings
 from app.core.errors import Misconfigured
@@ -52,6 +53,7 @@ from app.services.rate_rules import RateRules
 from app.services.sessions import SessionService
 from app.services.streaming_service import ServiceLimits, StreamingService
 from app.services.threads import ThreadMemory, ThreadService
+from app.services.voice import VoiceService
 from app.stores.base import (
     AccountStore,
 )
@@ -64,6 +66,7 @@ from app.taxi.graph import TaxiGraph
 from app.taxi.moments import load_holidays
 from app.taxi.places import Gazetteer, parse_address
 from app.taxi.policy import OfflinePolicy
+from app.turns.airwaves import Airwaves
 from app.turns.observers import LogObserver, MetricsObserver
 from app.turns.runner import Observer, TurnLimits, TurnRunner
 
@@ -92,6 +95,7 @@ async def open_services(
     stores: Stores | None = None,
     fleet: Fleet | None = None,
     explainer: Explainer | None = None,
+    voice: Voice | None = None,
     now_ms: NowMs = now_ms,
     new_id: NewId = new_id,
 ) -> AsyncIterator[Services]:
@@ -103,6 +107,7 @@ async def open_services(
         stores: Stores in place of those that the settings name.
         fleet: A fleet in place of the one that the settings name.
         explainer: An explainer in place of the one that the settings name.
+        voice: What hears and speaks in place of what the settings name.
         now_ms: The clock.
         new_id: Makes ids.
     """
@@ -159,8 +164,12 @@ async def open_services(
             memory=ThreadMemory(describe=agent.describe, forget=stores.checkpointer.adelete_thread),
             now_ms=now_ms,
         )
+        if voice is None:
+            voice = await stack.enter_async_context(open_voice(settings))
+        airwaves = Airwaves()
         runner = TurnRunner(
-            pipeline=ChainPipeline(agent=agent),
+            pipeline=ChainPipeline(agent=agent, speech=voice.speech),
+            publish=airwaves.publish,
             event_log=stores.event_log,
             conversations=stores.conversations,
             now_ms=now_ms,
@@ -179,6 +188,7 @@ async def open_services(
                 event_log=stores.event_log,
                 lanes=stores.lanes,
                 threads=threads,
+                airwaves=airwaves,
                 now_ms=now_ms,
                 new_id=new_id,
                 limits=ServiceLimits(
@@ -231,6 +241,17 @@ async def open_services(
                 )
             ),
             dispatch=dispatch,
+            voice=await stack.enter_async_context(
+                VoiceService(
+                    hearing=voice.hearing,
+                    speaks=voice.speech is not None,
+                    default_language=settings.voice_language,
+                    streaming=streaming,
+                    now_ms=now_ms,
+                    new_id=new_id,
+                    max_sessions=settings.voice_sessions,
+                )
+            ),
             webhooks=None if settings.dispatch_secret is None else read_signer(settings.dispatch_secret),
             health=health,
             figures=figures,

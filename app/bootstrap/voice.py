@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from app.core.config import Settings
+from app.pipeline.hearing import Hearing
 from app.pipeline.tts import Speech
 
 
@@ -12,6 +13,7 @@ from app.pipeline.tts import Speech
 class Voice:
     """What hears and what speaks; None where nothing does."""
 
+    hearing: Hearing | None = None
     speech: Speech | None = None
 
 

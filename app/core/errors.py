@@ -11,6 +11,7 @@
       |     +-- NotFound
       |     +-- AttachmentsUnsupported
       |     +-- VoiceOff            the server hears nothing: no engine is set up
+      |     +-- TooManyMicrophones  as many are open as the process takes
       |     +-- NoCredits           as much was generated as may be
       |     +-- NotStreaming        there is no explanation that could be paused
       |     +-- AlreadyPaused       it is paused
@@ -220,6 +221,14 @@ class BadSignature(BadInput):
 
     code = "bad_signature"
     default = "La firma no es válida."
+
+
+class TooManyMicrophones(BadInput):
+    """As many microphones are open as the process takes."""
+
+    code = "too_many_microphones"
+    retryable = True
+    default = "Hay demasiadas llamadas en este momento. Escribe, o intenta de nuevo en un rato."
 
 
 class AgentError(AppError):

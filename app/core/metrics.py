@@ -92,6 +92,21 @@ MODEL_TOKENS = Counter(
     ("agent", "direction"),
 )
 
+# Voice: set by app/services/voice.py.
+
+MICROPHONES = Gauge(
+    "voztaxi_microphones",
+    "Microphones that are open, or whose last words are being understood.",
+    multiprocess_mode="livesum",
+)
+UTTERANCES = Counter(
+    "voztaxi_utterances",
+    "Utterances by what came of them: a turn, an answer that went on, nothing, a refusal, a failure.",
+    ("outcome",),
+)
+for _outcome in ("turn", "resumed", "nothing", "refused", "failed"):
+    UTTERANCES.labels(_outcome)
+
 # What is counted when somebody looks: set by app/services/figures.py.
 
 TURNS_ACTIVE = Gauge("voztaxi_turns_active", "Turns that run.", multiprocess_mode="livesum")

@@ -1,5 +1,6 @@
 """The stages in a row: speech-to-text > agent > text-to-speech."""
 
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
@@ -17,6 +18,10 @@ class ChainPipeline:
     def __init__(self, *, agent: AgentGraph, speech: Speech | None = None) -> None:
         self._agent = agent
         self._speech = speech
+
+    def playback(self) -> Playback | None:
+        """Return what follows one spoken answer; None where nothing speaks."""
+        return None if self._speech is None else Playback(time.monotonic)
 
     def prepare(self, said: TurnInput, source: EventSource, playback: Playback | None = None) -> "ChainStages":
         """Return the stages of one turn, not yet open; with ``playback`` its answer is spoken too."""

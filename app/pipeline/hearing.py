@@ -1,8 +1,12 @@
 """From a microphone to utterances: codec, voice activity, endpointing, speech-to-text. As long as a session."""
 
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import Protocol
 
 from app.core.errors import AppError
+from app.models.audio import AudioFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +36,13 @@ class Utterance:
 
 
 Signal = SpeechBegan | PartialTranscript | Utterance
+
+
+class Ear(Protocol):
+    def push(self, frame: bytes) -> None: ...
+    def finish(self) -> None: ...
+    def __aiter__(self) -> AsyncIterator[Signal]: ...
+
+
+class Hearing(Protocol):
+    def open(self, audio: AudioFormat, language: str) -> AbstractAsyncContextManager[Ear]: ...

@@ -13,6 +13,11 @@ class Playback:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
 
+    @property
+    def text(self) -> str:
+        """The answer as far as it has come."""
+        raise NotImplementedError
+
     # The rider's side.
 
     def acknowledge(self, played_ms: int) -> None:

@@ -6,7 +6,7 @@ service owns the task group in which turns run, so a turn outlives the connectio
 
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -30,10 +30,12 @@ from app.core.errors import (
 from app.core.trace_context import TRACEPARENT
 from app.models.account import ANYONE, Caller
 from app.models.conversation import Replaced, TurnInput
-from app.models.events import Record
+from app.models.events import Record, SttChunk
 from app.models.inputs import MultitaskStrategy
+from app.pipeline.playback import Playback
 from app.services.threads import ThreadService
 from app.stores.base import Command, EventLog, Lanes, Lease, LogReader
+from app.turns.airwaves import Airwaves, Listener
 from app.turns.runner import Gate, TurnRunner
 
 log = structlog.stdlib.get_logger("voztaxi.streaming")
@@ -55,6 +57,8 @@ class _Live:
     """Another process may have run it."""
     is_early: bool
     """Nobody had opened the thread when it came: somebody else may be faster."""
+    playback: Playback | None
+    """What of its answer was spoken and heard; None where it is only read."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
     def interrupt(self) -> None:
@@ -128,6 +132,7 @@ class StreamingService:
         event_log: Where what comes of it is read.
         lanes: Who runs the turns of a thread.
         threads: Whose a thread is.
+        airwaves: Where its sound is heard.
         now_ms: The clock.
         new_id: Makes ids.
         limits: What one thread may ask.
@@ -141,6 +146,7 @@ class StreamingService:
         event_log: EventLog,
         lanes: Lanes,
         threads: ThreadService,
+        airwaves: Airwaves,
         now_ms: NowMs,
         new_id: NewId,
         limits: ServiceLimits,
@@ -150,6 +156,7 @@ class StreamingService:
         self._log = event_log
         self._shared_lanes = lanes
         self._threads = threads
+        self._airwaves = airwaves
         self._now_ms = now_ms
         self._new_id = new_id
         self._limits = limits
@@ -216,6 +223,8 @@ class StreamingService:
         subscription: "Subscription | None" = None,
         history_lines: int | None = None,
         replaces: Replaced | None = None,
+        heard_as: str | None = None,
+        speak: bool = False,
     ) -> str:
         """Run a turn. Subscribe first: its events may come before this returns.
 
@@ -234,6 +243,8 @@ class StreamingService:
             subscription: One that the caller has just opened: whose the thread is need not be asked again.
             history_lines: Newest lines of the conversation that the model is given.
             replaces: The turn that this one takes the place of; the caller has the thread (``hold``).
+            heard_as: The id of the turn, where it was spoken: its partial transcripts have it (``overhear``).
+            speak: Answer aloud too, where something speaks.
 
         Returns:
             The turn's id.
@@ -251,7 +262,7 @@ class StreamingService:
             is_early = not subscription.is_open
         else:
             is_early = await self._threads.authorise(thread_id, caller) is None
-        turn_id = self._new_id() if message_id is None else self.turn_of(thread_id, message_id)
+        turn_id = self.turn_of(thread_id, message_id) if message_id is not None else heard_as or self._new_id()
         may_be_known = message_id is not None and not is_first
         if may_be_known and (self.has(thread_id, turn_id) or await self._runner.has_begun(turn_id)):
             raise DuplicateMessage(turn_id)
@@ -278,6 +289,7 @@ class StreamingService:
             user_id=caller.user_id,
             client_id=client_id,
             language=language,
+            is_heard=heard_as is not None,
             history_lines=history_lines,
             replaces=replaces,
             traceparent=TRACEPARENT.get(),
@@ -286,7 +298,14 @@ class StreamingService:
             lane.interrupt()
         urge: Command | None = "cancel" if strategy == "interrupt" else None
         lane.waiting.append(
-            _Live(said, self._runner.gate(), urge, may_be_known=message_id is not None, is_early=is_early)
+            _Live(
+                said,
+                self._runner.gate(),
+                urge,
+                may_be_known=message_id is not None,
+                is_early=is_early,
+                playback=self._runner.playback() if speak else None,
+            )
         )
         if not lane.at_work:
             lane.at_work = True
@@ -314,6 +333,7 @@ class StreamingService:
         epoch: str | None = None,
         caller: Caller = ANYONE,
         is_new: bool = False,
+        audio_from_ms: int | None = None,
     ) -> AsyncIterator["Subscription"]:
         """Open a reader of a thread's events, and count as a listener meanwhile.
 
@@ -323,6 +343,7 @@ class StreamingService:
             epoch: The life of the log that ``after_seq`` belongs to.
             caller: Who is asking.
             is_new: The thread's id was made a moment ago, so nobody can have opened it yet.
+            audio_from_ms: Where the sound of the running turn is to go on; None is where it was last heard.
 
         Raises:
             ForbiddenThread: The thread is somebody else's. The reader raises it too, where somebody else
@@ -336,6 +357,12 @@ class StreamingService:
             lane = self._lanes.setdefault(thread_id, _Lane())
             lane.listeners += 1
             lane.welcome()
+            if (
+                lane.live is not None
+                and lane.live.playback is not None
+                and (lane.live.playback.is_held or audio_from_ms is not None)
+            ):
+                lane.live.playback.resume(audio_from_ms)
             try:
                 yield subscription
             finally:
@@ -357,6 +384,21 @@ class StreamingService:
     async def resume(self, thread_id: str, *, caller: Caller = ANYONE) -> bool:
         """Continue the delivery of the running turn. Returns whether one ran. Raises as ``cancel`` does."""
         return await self._steer(thread_id, caller, "resume")
+
+    def listen(self, thread_id: str) -> AbstractContextManager[Listener]:
+        """Open a listener to the sound of a thread, beside a subscription: the caller may read the thread."""
+        return self._airwaves.listen(thread_id)
+
+    def playback(self, thread_id: str, turn_id: str | None = None) -> Playback | None:
+        """Return what is spoken on a thread now; None where nothing is, or another turn than ``turn_id``."""
+        lane = self._lanes.get(thread_id)
+        if lane is None or lane.live is None or turn_id not in (None, lane.live.said.turn_id):
+            return None
+        return lane.live.playback
+
+    async def overhear(self, partial: SttChunk) -> None:
+        """Let readers of a thread see what was understood so far of an utterance. The caller may use the thread."""
+        await self._log.append(partial.thread_id, [partial])
 
     async def position(self, thread_id: str) -> int:
         """Return the newest ``seq`` of a thread."""
@@ -489,7 +531,7 @@ class StreamingService:
             live.interrupt()
         self._mind_listeners(thread_id, lane)
         with live.scope:
-            await self._runner.run(live.said, live.gate, lease, is_begun=live.may_be_known)
+            await self._runner.run(live.said, live.gate, lease, is_begun=live.may_be_known, playback=live.playback)
         lane.live = None
         lane.welcome()
 
@@ -521,8 +563,10 @@ class StreamingService:
                 log.warning("unfinished turns could not be closed", exc_info=error)
 
     def _mind_listeners(self, thread_id: str, lane: _Lane) -> None:
-        """Start the grace period of a turn that nobody listens to."""
+        """Start the grace period of a turn that nobody listens to. It is not spoken to nobody."""
         if lane.listeners == 0 and lane.live is not None and lane.deserted is None:
+            if lane.live.playback is not None:
+                lane.live.playback.hold()
             lane.deserted = anyio.CancelScope()
             self._tasks.start_soon(self._wait_for_listener, lane, lane.live, lane.deserted)
         self._drop_if_unused(thread_id, lane)

@@ -64,6 +64,10 @@ class Pipeline(Protocol):
         """Return the stages for one input, not yet open; with ``playback`` the answer is spoken too."""
         ...
 
+    def playback(self) -> Playback | None:
+        """Return what follows one spoken answer; None where nothing speaks."""
+        ...
+
 
 class Observer(Protocol):
     """Watches turns without taking part: logs, metrics, traces."""
@@ -117,7 +121,17 @@ class Gate:
 
 
 class TurnRunner:
-    """Runs turns: pipeline into log, then save, then the terminal event."""
+    """Runs turns: pipeline into log, then save, then the terminal event.
+
+    Args:
+        pipeline: Makes the stages.
+        event_log: Where events are read.
+        conversations: Where turns are saved.
+        now_ms: The clock.
+        limits: How long things may take.
+        observers: Make what watches a turn.
+        publish: Takes what is not logged, sound, and the ``seq`` that its readers must have been sent before.
+    """
 
     def __init__(
         self,
@@ -128,8 +142,10 @@ class TurnRunner:
         now_ms: NowMs,
         limits: TurnLimits,
         observers: Sequence[Callable[[TurnInput], Observer]] = (),
+        publish: Callable[[TurnEvent, int], None] | None = None,
     ) -> None:
         self._pipeline = pipeline
+        self._publish = publish
         self._log = event_log
         self._conversations = conversations
         self._now_ms = now_ms
@@ -139,6 +155,10 @@ class TurnRunner:
     def gate(self) -> Gate:
         """Return a gate for one turn, open."""
         return Gate(self._limits.pause)
+
+    def playback(self) -> Playback | None:
+        """Return what follows one spoken answer; None where nothing speaks."""
+        return self._pipeline.playback()
 
     async def claim(self, said: TurnInput) -> bool:
         """Begin a turn that may have been begun before, and return whether it is new.
@@ -247,6 +267,7 @@ class _Run:
         self._said = said
         self._gate = gate
         self._log = runner._log
+        self._publish = runner._publish
         self._conversations = runner._conversations
         self._limits = runner._limits
         self._source = EventSource(said.thread_id, said.turn_id, runner._now_ms)
@@ -258,6 +279,8 @@ class _Run:
         """Nothing is left to do for the turn."""
         self.is_new = True
         """It was not known before it was begun here."""
+        self._start_seq = 0
+        """The least ``seq`` that the turn's start can have."""
         self._has_begun = has_begun
         """It is known to be stored that the turn runs."""
         self._told: TurnStatus | None = None
@@ -344,13 +367,17 @@ class _Run:
 
     async def _turn_start(self) -> TurnStart:
         position = await self._log.position(self._said.thread_id)
+        self._start_seq = position.seq + 1
         return self._source.make(TurnStart, epoch=position.epoch)
 
     async def _append(self, event: ThreadEvent) -> None:
         """Check, log and note an event."""
         if isinstance(event, TurnEvent):
             self._lifecycle.check(event)
-        await self._log.append(self._said.thread_id, [event])
+        if event.replayable:
+            await self._log.append(self._said.thread_id, [event])
+        elif self._publish is not None and isinstance(event, TurnEvent):
+            self._publish(event, self._start_seq)
         self._note(event)
 
     def _note(self, event: ThreadEvent) -> None:

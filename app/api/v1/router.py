@@ -16,6 +16,7 @@ from app.api.v1 import (
     realtime,
     stream,
     threads,
+    voice,
     websocket,
 )
 
@@ -32,6 +33,7 @@ for module in (
     threads,
     bookings,
     dispatch,
+    voice,
     websocket,
     asyncapi,
 ):

@@ -37,7 +37,8 @@ from app.core.errors import (
     Unauthenticated,
 )
 from app.models.account import Caller, Claims
-from app.models.events import BaseEvent, Level, Pong, SystemMessage
+from app.models.audio import AudioFormat
+from app.models.events import BaseEvent, Level, Pong, SystemMessage, TtsEnd, TurnEnd
 from app.models.inputs import (
     AudioStart,
     AudioStop,
@@ -51,7 +52,9 @@ from app.models.inputs import (
     Resume,
     UserInput,
 )
+from app.services.voice import Speaker, VoiceSession
 from app.stores.base import LogReader
+from app.turns.airwaves import Listener
 
 router = APIRouter()
 log = structlog.stdlib.get_logger("voztaxi.websocket")
@@ -98,12 +101,23 @@ class _Delivery:
     stopped: anyio.Event = field(default_factory=anyio.Event)
     sent_seq: int = 0
     progress: anyio.Event = field(default_factory=anyio.Event)
+    sound: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
     def advance(self, seq: int) -> None:
         """Note that all up to ``seq`` was sent."""
         self.sent_seq = seq
         progress, self.progress = self.progress, anyio.Event()
         progress.set()
+
+
+@dataclass(slots=True)
+class _Microphone:
+    """The client's microphone, open or closed by it."""
+
+    session: VoiceSession
+    thread_id: str
+    speak: bool
+    closed: anyio.Event = field(default_factory=anyio.Event)
 
 
 class Connection:
@@ -121,6 +135,7 @@ class Connection:
         self._thread_id: str | None = None
         self._deliveries: dict[str, _Delivery] = {}
         self._sending = anyio.Lock()
+        self._microphone: _Microphone | None = None
 
     async def serve(self) -> None:
         """Run both loops."""
@@ -195,7 +210,7 @@ class Connection:
                 return FRAME_TOO_LARGE
             try:
                 if text is None:
-                    self._take_audio(data or b"")
+                    await self._take_audio(data or b"", tasks)
                 else:
                     await self._take(self._dialect.decode(text), tasks)
             except Unauthenticated as error:
@@ -225,9 +240,11 @@ class Connection:
             case Ping():
                 await self._send(Pong(ts=self._services.now_ms()))
             case AudioStart():
-                raise BadInput("Este servidor atiende por texto: no tiene reconocimiento de voz.", code="invalid_audio")
-            case AudioStop() | Playback():
-                pass
+                await self._open_microphone(said, tasks)
+            case AudioStop():
+                self._close_microphone()
+            case Playback(turn_id=turn_id, played_ms=played_ms):
+                self._note_playback(turn_id, played_ms)
 
     async def _submit(self, said: UserInput, tasks: TaskGroup) -> None:
         caller = self._caller.saying(said.user_id)
@@ -243,6 +260,7 @@ class Connection:
                 language=said.language,
                 strategy=said.multitask_strategy,
                 message_id=said.message_id,
+                speak=said.speak or self._is_spoken_to(thread_id),
             )
         except DuplicateMessage as known:
             await self._send(
@@ -270,10 +288,60 @@ class Connection:
         if thread_id is not None:
             await command(thread_id, caller=self._caller)
 
-    def _take_audio(self, data: bytes) -> None:
-        if len(data) % 2:
-            raise BadInput("El audio no está en muestras de 16 bits.", code="invalid_audio")
-        raise BadInput("Este servidor atiende por texto: no tiene reconocimiento de voz.", code="invalid_audio")
+    # The microphone.
+
+    async def _take_audio(self, data: bytes, tasks: TaskGroup) -> None:
+        """Hear a binary frame. Where no microphone was ever opened, one is, as the protocol says."""
+        if self._settings.auth_required and self._login is None:
+            raise Unauthenticated
+        if self._microphone is None:
+            await self._open_microphone(AudioStart(type="audio_start"), tasks)
+        assert self._microphone is not None
+        if self._microphone.closed.is_set():
+            raise BadInput("El micrófono está cerrado.", code="invalid_audio")
+        self._microphone.session.hear(data)
+
+    async def _open_microphone(self, said: AudioStart, tasks: TaskGroup) -> None:
+        """Open the microphone; another one that was open is closed, and what it heard is still understood."""
+        thread_id = said.thread_id or self._thread_id or self._streaming.new_thread_id()
+        was_listening = thread_id in self._deliveries
+        self._close_microphone()
+        await self._listen(thread_id, tasks)
+        speaker = Speaker(thread_id, self._caller, language=said.language, speak=said.speak)
+        try:
+            self._microphone = await tasks.start(
+                self._hold_microphone, speaker, AudioFormat(said.encoding, said.sample_rate)
+            )
+        except AppError:
+            if not was_listening:
+                await self._stop_listening(thread_id)
+            raise
+        self._thread_id = thread_id
+
+    async def _hold_microphone(
+        self, speaker: Speaker, audio: AudioFormat, *, task_status: TaskStatus[_Microphone]
+    ) -> None:
+        async with self._services.voice.open(speaker, audio, self._complain) as session:
+            microphone = _Microphone(session, speaker.thread_id, speaker.speak)
+            task_status.started(microphone)
+            await microphone.closed.wait()
+
+    def _close_microphone(self) -> None:
+        if self._microphone is not None:
+            self._microphone.closed.set()
+
+    def _is_spoken_to(self, thread_id: str) -> bool:
+        """Return whether answers on a thread are spoken: its microphone is open."""
+        open_one = self._microphone
+        return (
+            open_one is not None and not open_one.closed.is_set() and open_one.speak and open_one.thread_id == thread_id
+        )
+
+    def _note_playback(self, turn_id: str, played_ms: int) -> None:
+        for thread_id in self._deliveries:
+            playback = self._streaming.playback(thread_id, turn_id)
+            if playback is not None:
+                playback.acknowledge(played_ms)
 
     # What the log holds.
 
@@ -288,7 +356,7 @@ class Connection:
             await self._stop_listening(thread_id)
         elif len(self._deliveries) >= self._settings.max_threads_per_connection:
             await self._stop_listening(next(iter(self._deliveries)))
-        await tasks.start(self._deliver, thread_id, replay, caller or self._caller)
+        await tasks.start(self._deliver, thread_id, replay, caller or self._caller, tasks)
 
     async def _stop_listening(self, thread_id: str) -> None:
         delivery = self._deliveries.pop(thread_id, None)
@@ -297,18 +365,26 @@ class Connection:
             await delivery.stopped.wait()
 
     async def _deliver(
-        self, thread_id: str, replay: Replay | None, caller: Caller, *, task_status: TaskStatus[None]
+        self,
+        thread_id: str,
+        replay: Replay | None,
+        caller: Caller,
+        tasks: TaskGroup,
+        *,
+        task_status: TaskStatus[None],
     ) -> None:
         """Send a thread's events as long as the client wants them."""
         delivery = _Delivery()
         after_seq = replay.after_seq if replay else None
         epoch = replay.epoch if replay else None
         announces = replay is not None
+        audio_from_ms = replay.audio_from_ms if replay else None
         try:
-            with delivery.scope:
+            with delivery.scope, self._streaming.listen(thread_id) as listener:
+                tasks.start_soon(self._deliver_sound, listener, delivery)
                 while True:
                     async with self._streaming.subscribe(
-                        thread_id, after_seq=after_seq, epoch=epoch, caller=caller
+                        thread_id, after_seq=after_seq, epoch=epoch, caller=caller, audio_from_ms=audio_from_ms
                     ) as reader:
                         if announces:
                             metrics.REPLAYS.labels(str(reader.recovered).lower()).inc()
@@ -320,7 +396,7 @@ class Connection:
                             self._deliveries[thread_id] = delivery
                             task_status.started()
                         try:
-                            await self._pump(reader, delivery)
+                            await self._pump(reader, delivery, listener)
                         except LogTruncated:
                             # The log begins anew, or has left the client behind: it says what it still has.
                             after_seq, epoch, announces = delivery.sent_seq, reader.position.epoch, True
@@ -330,14 +406,30 @@ class Connection:
             await self._complain(error)  # somebody else opened it first
         finally:
             delivery.stopped.set()
+            delivery.sound.cancel()
             if self._deliveries.get(thread_id) is delivery:
                 del self._deliveries[thread_id]
 
-    async def _pump(self, reader: LogReader, delivery: _Delivery) -> None:
+    async def _pump(self, reader: LogReader, delivery: _Delivery, listener: Listener) -> None:
         while True:
             for record in await reader.read():
+                if isinstance(record.event, TtsEnd | TurnEnd):
+                    while (event := listener.take_of(record.event.turn_id)) is not None:
+                        await self._send(event)
                 await self._send_text(self._dialect.encode_record(record))
                 delivery.advance(record.seq)
+                await self._send_sound(listener, delivery)
+
+    async def _deliver_sound(self, listener: Listener, delivery: _Delivery) -> None:
+        """Send what is heard and not logged, each after what the log has before it."""
+        with delivery.sound:
+            while True:
+                await self._send_sound(listener, delivery)
+                await listener.wait()
+
+    async def _send_sound(self, listener: Listener, delivery: _Delivery) -> None:
+        while (event := listener.take(delivery.sent_seq)) is not None:
+            await self._send(event)
 
     # The socket.
 

@@ -1,0 +1,257 @@
+"""Microphones: what is heard becomes turns, and the floor is the rider's as soon as the rider speaks.
+
+A session hangs on a connection by its sound alone. When the connection is lost, what was heard is finalised as if
+the microphone had been closed, and becomes a turn; whoever comes back reads it in the log.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, Self
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from app.core import metrics
+from app.core.clock import NewId, NowMs
+from app.core.errors import AppError, Draining, SttError, TooManyMicrophones, VoiceOff
+from app.models.account import Caller
+from app.models.audio import AudioFormat
+from app.models.events import SttChunk
+from app.models.inputs import MultitaskStrategy
+from app.pipeline.hearing import Ear, Hearing, PartialTranscript, SpeechBegan, Utterance
+from app.pipeline.playback import Playback
+from app.services.streaming_service import StreamingService
+from app.turns.floor import Verdict, judge
+
+log = structlog.stdlib.get_logger("voztaxi.voice")
+
+Outcome = Literal["turn", "resumed", "nothing", "refused", "failed"]
+Complain = Callable[[AppError], Awaitable[None]]
+"""Tells the rider what went wrong; after the connection is gone it does nothing."""
+
+_FINAL_SECONDS = 15.0
+"""How long what was heard last may take to be understood after its microphone was closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who speaks into a microphone, and where."""
+
+    thread_id: str
+    caller: Caller
+    client_id: str | None = None
+    language: str | None = None
+    speak: bool = True
+    """Answer aloud too."""
+
+
+class VoiceService:
+    """Opens microphones.
+
+    Args:
+        hearing: What hears; None where nothing does.
+        speaks: Whether answers can be spoken.
+        default_language: What is spoken where nobody says; ISO 639-1.
+        streaming: Runs the turns.
+        now_ms: The clock.
+        new_id: Makes ids.
+        max_sessions: Microphones that may be open at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        hearing: Hearing | None,
+        speaks: bool,
+        default_language: str,
+        streaming: StreamingService,
+        now_ms: NowMs,
+        new_id: NewId,
+        max_sessions: int,
+    ) -> None:
+        self._hearing = hearing
+        self.speaks = speaks
+        """Whether answers can be spoken."""
+        self._language = default_language
+        self._streaming = streaming
+        self._now_ms = now_ms
+        self._new_id = new_id
+        self._max_sessions = max_sessions
+        self._tasks: TaskGroup = anyio.create_task_group()
+        self.sessions = 0
+        """Microphones that are open, or whose last words are still being understood."""
+
+    @property
+    def hears(self) -> bool:
+        """Whether a microphone can be opened."""
+        return self._hearing is not None
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        await self._tasks.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        """Close all microphones."""
+        self._tasks.cancel_scope.cancel()
+        return await self._tasks.__aexit__(kind, error, trace)
+
+    @asynccontextmanager
+    async def open(self, speaker: Speaker, audio: AudioFormat, complain: Complain) -> AsyncIterator["VoiceSession"]:
+        """Open a microphone. On leaving the block it is closed, and what it heard last is still understood.
+
+        Args:
+            speaker: Who speaks.
+            audio: What the microphone sends.
+            complain: Tells what went wrong.
+
+        Raises:
+            VoiceOff: Nothing hears.
+            TooManyMicrophones: As many are open as may be.
+            Draining: The server is shutting down.
+            SttError: The engine cannot be reached.
+        """
+        if self._hearing is None:
+            raise VoiceOff
+        if self._streaming.draining:
+            raise Draining
+        if self.sessions >= self._max_sessions:
+            raise TooManyMicrophones
+        session = VoiceSession(speaker, self._streaming, complain, now_ms=self._now_ms, new_id=self._new_id)
+        await self._tasks.start(self._run, self._hearing, session, audio)
+        try:
+            yield session
+        finally:
+            session.finish()
+
+    async def _run(
+        self,
+        hearing: Hearing,
+        session: "VoiceSession",
+        audio: AudioFormat,
+        *,
+        task_status: anyio.abc.TaskStatus[None],
+    ) -> None:
+        """Hear until the microphone is closed and its last utterance is over."""
+        self.sessions += 1
+        started = False
+        try:
+            with metrics.MICROPHONES.track_inprogress():
+                async with hearing.open(audio, session.speaker.language or self._language) as ear:
+                    session.ear = ear
+                    task_status.started()
+                    started = True
+                    await session.listen()
+        except Exception as error:
+            if not started:
+                raise
+            log.exception("microphone failed", thread_id=session.speaker.thread_id)
+            await session.complain(error if isinstance(error, AppError) else SttError())
+        finally:
+            session.is_open = False
+            self.sessions -= 1
+
+
+class VoiceSession:
+    """One open microphone."""
+
+    def __init__(
+        self, speaker: Speaker, streaming: StreamingService, complain: Complain, *, now_ms: NowMs, new_id: NewId
+    ) -> None:
+        self.speaker = speaker
+        self.complain = complain
+        self.is_open = True
+        """Whether sound is taken."""
+        self.ear: Ear
+        self._streaming = streaming
+        self._now_ms = now_ms
+        self._new_id = new_id
+        self._turn_id = ""
+        self._deadline = anyio.CancelScope()
+
+    def hear(self, frame: bytes) -> None:
+        """Take what the microphone sent. Never waits.
+
+        Raises:
+            BadInput: With the code ``invalid_audio``.
+        """
+        self.ear.push(frame)
+
+    def finish(self) -> None:
+        """Close the microphone. What was heard is finalised."""
+        if self.is_open:
+            self.is_open = False
+            self.ear.finish()
+            self._deadline.deadline = anyio.current_time() + _FINAL_SECONDS
+
+    async def listen(self) -> None:
+        """Make turns of what is heard, until the microphone is closed."""
+        with self._deadline:
+            async for signal in self.ear:
+                match signal:
+                    case SpeechBegan():
+                        self._turn_id = self._new_id()
+                        playback = self._streaming.playback(self.speaker.thread_id)
+                        if playback is not None:
+                            playback.hold()
+                    case PartialTranscript(text=text):
+                        await self._tell(text)
+                    case Utterance():
+                        await self._take(signal)
+        if self._deadline.cancelled_caught:
+            log.warning("last words were not understood in time", thread_id=self.speaker.thread_id)
+
+    async def _tell(self, text: str) -> None:
+        chunk = SttChunk(ts=self._now_ms(), thread_id=self.speaker.thread_id, turn_id=self._turn_id, text=text)
+        try:
+            await self._streaming.overhear(chunk)
+        except AppError as error:  # a caption is lost, and nothing else
+            log.warning("partial transcript was not logged", thread_id=chunk.thread_id, code=error.error_code)
+
+    async def _take(self, utterance: Utterance) -> None:
+        """Make a turn of an utterance, or none: then the agent goes on where it stopped."""
+        playback = self._streaming.playback(self.speaker.thread_id)
+        verdict = None if playback is None else _judge(utterance, playback)
+        outcome: Outcome = "nothing"
+        if utterance.failure is not None:
+            outcome = "failed"
+            await self.complain(utterance.failure)
+        elif verdict == "resume":
+            outcome = "resumed"
+        elif utterance.text.strip():
+            outcome = await self._submit(utterance.text, "enqueue" if verdict == "answer" else "interrupt")
+        metrics.UTTERANCES.labels(outcome).inc()
+        if playback is None:
+            return
+        if verdict == "answer" and outcome == "turn":
+            playback.conclude()
+        elif verdict != "interrupt" or outcome != "turn":
+            playback.resume()
+
+    async def _submit(self, text: str, strategy: MultitaskStrategy) -> Outcome:
+        speaker = self.speaker
+        try:
+            await self._streaming.submit(
+                text,
+                thread_id=speaker.thread_id,
+                caller=speaker.caller,
+                client_id=speaker.client_id,
+                language=speaker.language,
+                strategy=strategy,
+                heard_as=self._turn_id,
+                speak=speaker.speak,
+            )
+        except AppError as error:
+            await self.complain(error)
+            return "refused"
+        return "turn"
+
+
+def _judge(utterance: Utterance, playback: Playback) -> Verdict:
+    heard = playback.heard(playback.text)
+    return judge(utterance.text, heard=heard, unheard=playback.text[len(heard) :], remaining_ms=playback.remaining_ms)
