@@ -69,6 +69,14 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.fixture(scope="session")
+def weights() -> Path:
+    """The folder with ``whisper-base/``, ``kokoro/`` and ``smart-turn.onnx``."""
+    from tests.voices import weights_folder  # takes its time, and few tests need it
+
+    return weights_folder()
+
+
+@pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """One PostgreSQL server for all tests; who pauses or stops one runs their own."""
     with run_postgres() as server:

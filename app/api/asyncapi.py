@@ -43,7 +43,7 @@ ADDRESS: Final = "/api/v1/ws/chat"
 
 GRAMMAR: Final = """\
 stt_chunk* stt_output turn_start
-(agent_chunk | tool_call | tool_result | tts_chunk | agent_end)*
+(agent_chunk | tool_call | tool_result | tts_chunk | interrupted | agent_end)*
 agent_error? tts_end? turn_end"""
 """The order of a turn's events."""
 

@@ -61,6 +61,8 @@ class AudioStart(ClientMessage):
     language: Annotated[str, Field(max_length=35)] | None = None
     speak: bool = True
     """Answer aloud; off for captions alone."""
+    record: bool = False
+    """The rider consents to being recorded, where the server records."""
 
 
 class AudioStop(ClientMessage):
