@@ -17,7 +17,6 @@ from app.api.sockets import FLUSH_SECONDS, LOGIN_SECONDS, Closing, Wire, let_in,
 from app.core import metrics
 from app.core.errors import (
     AppError,
-    BadInput,
     DuplicateMessage,
     ForbiddenThread,
     InvalidToken,
@@ -268,8 +267,6 @@ class Connection:
         if self._microphone is None:
             await self._open_microphone(AudioStart(type="audio_start"), tasks)
         assert self._microphone is not None
-        if self._microphone.closed.is_set():
-            raise BadInput("El micrófono está cerrado.", code="invalid_audio")
         self._microphone.session.hear(data)
 
     async def _open_microphone(self, said: AudioStart, tasks: TaskGroup) -> None:
@@ -299,6 +296,7 @@ class Connection:
 
     def _close_microphone(self) -> None:
         if self._microphone is not None:
+            self._microphone.session.finish()
             self._microphone.closed.set()
 
     def _is_spoken_to(self, thread_id: str) -> bool:
