@@ -1,7 +1,8 @@
 """Work that must not be cut in the middle, and waits that may be cut short."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import anyio
@@ -51,3 +52,38 @@ async def unless(event: anyio.Event, work: Awaitable[T]) -> T | None:
     if failure is not None:
         raise failure
     return result
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Let ``work`` run while the block does, and end with it. What it raises, it must tell in its own way.
+
+    A task group would wrap what the block raises, and end the block when the work fails.
+    """
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await uninterruptible(_ended(task))
+
+
+async def until_first(*works: Coroutine[Any, Any, None]) -> None:
+    """Do all side by side until the first is done or fails; the others are cut off. Raises what that one raised."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await uninterruptible(_ended(*tasks))
+    for task in done:
+        task.result()
+
+
+async def _ended(*tasks: asyncio.Task[None]) -> None:
+    """Wait until cancelled tasks are gone."""
+    await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()
