@@ -1,11 +1,9 @@
 """WebSockets to vendors: connected with deadlines and backoff, kept for later, closed for certain."""
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
 
 import anyio
 from pydantic import SecretStr
@@ -13,7 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.protocol import State
 
-from app.core.tasks import uninterruptible
+from app.core.tasks import Chores, uninterruptible
 from app.engines.vendor import VendorError, attempts, read_status
 
 _CONNECT_SECONDS = 5.0
@@ -171,7 +169,7 @@ class SocketPool:
         self._vendor = vendor
         self._timeout = timeout
         self._idle: dict[str, list[VendorSocket]] = {}
-        self._chores: set[asyncio.Task[None]] = set()
+        self._chores = Chores()
         self._is_closed = False
 
     async def take(self, url: str) -> VendorSocket:
@@ -197,7 +195,7 @@ class SocketPool:
 
     def discard(self, socket: VendorSocket, *last_words: str) -> None:
         """Close a socket in the midst of something, without being waited for."""
-        self._do(socket.close(*last_words))
+        self._chores.start(socket.close(*last_words))
 
     def warm_up(self, url: str) -> None:
         """Connect ahead, without being waited for. Where that fails, whoever speaks first finds out."""
@@ -207,7 +205,7 @@ class SocketPool:
                 self.put_back(url, await connect_to(self._vendor, url, timeout=self._timeout))
 
         if not self._idle.get(url):
-            self._do(connect_ahead())
+            self._chores.start(connect_ahead())
 
     async def close(self) -> None:
         """Close what is open."""
@@ -216,16 +214,7 @@ class SocketPool:
             for socket in sockets:
                 self.discard(socket)
         self._idle.clear()
-        with anyio.move_on_after(2 * _CLOSE_SECONDS):
-            while self._chores:
-                await asyncio.wait(self._chores)
-        for chore in self._chores:
-            chore.cancel()
-
-    def _do(self, chore: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(chore)
-        self._chores.add(task)
-        task.add_done_callback(self._chores.discard)
+        await self._chores.close(grace=2 * _CLOSE_SECONDS)
 
 
 @asynccontextmanager
