@@ -410,6 +410,9 @@ class _Session:
                     is_wanted = await self._talk(socket)
             except VendorError as error:
                 self._take_note(error)
+            except Exception:  # nobody waits for this task: an utterance must not wait for ever
+                log.exception("recogniser crashed", vendor=self._wire.vendor.name)
+                self._take_note(VendorError("crashed", retryable=False))
 
     async def _talk(self, socket: VendorSocket) -> bool:
         """Serve utterances until the vendor has said all. Returns whether another connection may be needed soon."""
