@@ -27,7 +27,7 @@ class EnergyActivity:
     """Follows how loud one microphone's place is."""
 
     def __init__(self) -> None:
-        self.reset()
+        self._noise = _SILENCE_DB
 
     def probability(self, frame: bytes) -> float:
         """Return how likely the frame holds speech: how far it stands above the noise."""

@@ -3,7 +3,7 @@
 from importlib.resources import files
 
 import numpy as np
-import onnxruntime
+import onnxruntime  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from app.models.audio import HEARING_RATE
@@ -42,6 +42,10 @@ class SileroActivity:
         network: Shared by all; it keeps nothing between frames.
     """
 
+    _state: NDArray[np.float32]
+    _context: NDArray[np.float32]
+    _quiet_frames: int
+
     def __init__(self, network: onnxruntime.InferenceSession) -> None:
         self._network = network
         self._rate = np.array(HEARING_RATE, np.int64)
@@ -51,9 +55,8 @@ class SileroActivity:
         """Return how likely the frame holds speech; about 0.1 milliseconds."""
         samples = np.frombuffer(frame, "<i2").astype(np.float32) / _FULL_SCALE
         heard = np.concatenate([self._context, samples])
-        speech, self._state = self._network.run(
-            None, {"input": heard[np.newaxis], "state": self._state, "sr": self._rate}
-        )
+        inputs = {"input": heard[np.newaxis], "state": self._state, "sr": self._rate}
+        speech, self._state = self._network.run(None, inputs)
         self._context = heard[-_CONTEXT_SAMPLES:]
         probability = float(speech[0, 0])
         self._quiet_frames = self._quiet_frames + 1 if probability < _CLEARLY_QUIET else 0
@@ -63,6 +66,6 @@ class SileroActivity:
 
     def reset(self) -> None:
         """Forget what was heard."""
-        self._state: NDArray[np.float32] = np.zeros(_STATE_SHAPE, np.float32)
-        self._context: NDArray[np.float32] = np.zeros(_CONTEXT_SAMPLES, np.float32)
+        self._state = np.zeros(_STATE_SHAPE, np.float32)
+        self._context = np.zeros(_CONTEXT_SAMPLES, np.float32)
         self._quiet_frames = 0
