@@ -30,7 +30,7 @@ class OpusDecoder:
             decoded = self._codec.decode(av.Packet(frame))
         except av.FFmpegError as error:
             raise BadInput("El paquete de opus no se puede leer.", code="invalid_audio") from error
-        return (self._resampler.resample(sound.to_ndarray()[0]) for sound in decoded)
+        return [self._resampler.resample(sound.to_ndarray()[0]) for sound in decoded]
 
     def flush(self) -> bytes:
         """Return what was held back, at the end."""
