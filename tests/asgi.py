@@ -1,9 +1,10 @@
 """Requests to the application in this process, whose answers are seen as they are sent."""
 
 import json
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
@@ -141,3 +142,97 @@ async def calling(app: FastAPI, method: str, path: str, body: object, headers: d
         yield call
         call.leave()
         await call.ended.wait()
+
+
+@dataclass
+class Dial:
+    """A WebSocket to the application. The client takes what is sent at once."""
+
+    app: FastAPI
+    path: str
+    headers: dict[str, str]
+    frames: list[str | bytes] = field(default_factory=list)
+    """What it was sent."""
+    is_accepted: bool = False
+    refused_with: int | None = None
+    """The status of an answer that let it not in."""
+    closed_with: int | None = None
+    """The code with which the server closed."""
+    ended: anyio.Event = field(default_factory=anyio.Event)
+    """The application is done with it."""
+    _inbox: deque[dict[str, Any]] = field(default_factory=lambda: deque([{"type": "websocket.connect"}]))
+    _arrived: anyio.Event = field(default_factory=anyio.Event)
+    _progress: anyio.Event = field(default_factory=anyio.Event)
+
+    def send(self, frame: str | bytes) -> None:
+        """Send a frame."""
+        self._put({"type": "websocket.receive", "text" if isinstance(frame, str) else "bytes": frame})
+
+    def leave(self) -> None:
+        """Close the socket, as a client does."""
+        self._put({"type": "websocket.disconnect", "code": 1005})
+
+    async def progress(self) -> None:
+        """Wait until something came, or it is over."""
+        await self._progress.wait()
+
+    async def run(self) -> None:
+        """Have it served."""
+        scope = {
+            "type": "websocket",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "http_version": "1.1",
+            "scheme": "ws",
+            "path": self.path,
+            "raw_path": self.path.encode(),
+            "query_string": b"",
+            "root_path": "",
+            "headers": [(name.lower().encode(), value.encode()) for name, value in self.headers.items()],
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 80),
+            "subprotocols": [],
+            "extensions": {"websocket.http.response": {}},
+            "state": {},
+        }
+        try:
+            await self.app(scope, self._receive, self._take)
+        finally:
+            self.ended.set()
+            self._advance()
+
+    def _put(self, message: dict[str, Any]) -> None:
+        self._inbox.append(message)
+        self._arrived.set()
+
+    async def _receive(self) -> dict[str, Any]:
+        while not self._inbox:
+            self._arrived = anyio.Event()
+            await self._arrived.wait()
+        return self._inbox.popleft()
+
+    async def _take(self, message: Any) -> None:
+        match message["type"]:
+            case "websocket.accept":
+                self.is_accepted = True
+            case "websocket.close":
+                self.closed_with = message["code"]
+            case "websocket.http.response.start":
+                self.refused_with = message["status"]
+            case "websocket.send":
+                self.frames.append(message["text"] if message.get("text") is not None else message["bytes"])
+        self._advance()
+
+    def _advance(self) -> None:
+        progress, self._progress = self._progress, anyio.Event()
+        progress.set()
+
+
+@asynccontextmanager
+async def dialling(app: FastAPI, path: str, headers: dict[str, str] | None = None) -> AsyncIterator[Dial]:
+    """Open a WebSocket; when the block is left its client leaves."""
+    dial = Dial(app, path, headers or {})
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(dial.run)
+        yield dial
+        dial.leave()
+        await dial.ended.wait()

@@ -11,6 +11,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from app.api.deps import Services
 from app.bootstrap import Stores, create_model, open_services
+from app.bootstrap.voice import Voice
 from app.core.clock import NowMs, new_id, now_ms
 from app.core.config import Settings
 from app.engines.fleet.base import Fleet
@@ -123,12 +124,14 @@ async def open_desk(
     model: BaseChatModel | None = None,
     stores: Stores | None = None,
     fleet: Fleet | None = None,
+    voice: Voice | None = None,
     now_ms: NowMs = now_ms,
     **settings: Any,
 ) -> AsyncIterator[Desk]:
-    """Open the services over stores, a model and a clock of the test's choice."""
+    """Open the services over stores, a model, a voice and a clock of the test's choice."""
     stores = stores or make_stores()
     chosen = make_settings(**settings)
     model = model or offline_model(chosen)
-    async with open_services(chosen, model=model, stores=stores, fleet=fleet, now_ms=now_ms) as services:
+    opened = open_services(chosen, model=model, stores=stores, fleet=fleet, voice=voice, now_ms=now_ms)
+    async with opened as services:
         yield Desk(services, stores)

@@ -149,6 +149,8 @@ class TtsEnd(TurnEvent):
     """No more audio of the turn follows."""
 
     type: Literal["tts_end"] = "tts_end"
+    code: str | None = None
+    """Why part of the answer was not spoken: ``tts_failed``."""
 
 
 class TurnEnd(TurnEvent):

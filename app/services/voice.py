@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup
 
 from app.core import metrics
 from app.core.clock import NewId, NowMs
-from app.core.errors import AppError, Draining, SttError, TooManyMicrophones, VoiceOff
+from app.core.errors import AppError, BadInput, Draining, SttError, TooManyMicrophones, VoiceOff
 from app.models.account import Caller
 from app.models.audio import AudioFormat
 from app.models.events import SttChunk
@@ -178,8 +178,10 @@ class VoiceSession:
         """Take what the microphone sent. Never waits.
 
         Raises:
-            BadInput: With the code ``invalid_audio``.
+            BadInput: With the code ``invalid_audio``: it cannot be read, or the microphone is closed.
         """
+        if not self.is_open:
+            raise BadInput("El micrófono está cerrado.", code="invalid_audio")
         self.ear.push(frame)
 
     def finish(self) -> None:

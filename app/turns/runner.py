@@ -8,6 +8,7 @@ import math
 from collections.abc import AsyncIterable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import anyio
@@ -17,17 +18,19 @@ from anyio import CancelScope, get_cancelled_exc_class
 from app.core.clock import NowMs
 from app.core.deadlines import store_deadline
 from app.core.errors import AgentError as AgentFailure
-from app.core.errors import AppError, StoreError, TurnTimeout, as_app_error
+from app.core.errors import AppError, StoreError, TtsError, TurnTimeout, as_app_error
 from app.models.conversation import Message, TurnInput
 from app.models.events import (
     AgentEnd,
     AgentError,
     EventSource,
+    Interrupted,
     ModelUsage,
     SttOutput,
     ThreadEvent,
     ToolCall,
     ToolResult,
+    TtsEnd,
     TurnEnd,
     TurnEvent,
     TurnStart,
@@ -39,6 +42,10 @@ from app.turns.lifecycle import Lifecycle, Phase
 from app.turns.turn import Turn
 
 log = structlog.stdlib.get_logger("voztaxi.turn")
+
+
+Publish = Callable[[TurnEvent, int], None]
+"""Takes an event that is not logged, and the ``seq`` of the logged event that it follows; 0 is before any."""
 
 
 class Stages(Protocol):
@@ -142,15 +149,15 @@ class TurnRunner:
         now_ms: NowMs,
         limits: TurnLimits,
         observers: Sequence[Callable[[TurnInput], Observer]] = (),
-        publish: Callable[[TurnEvent, int], None] | None = None,
+        publish: Publish | None = None,
     ) -> None:
         self._pipeline = pipeline
-        self._publish = publish
         self._log = event_log
         self._conversations = conversations
         self._now_ms = now_ms
         self._limits = limits
         self._observers = observers
+        self._publish = publish
 
     def gate(self) -> Gate:
         """Return a gate for one turn, open."""
@@ -178,6 +185,7 @@ class TurnRunner:
     ) -> None:
         """Run one turn. Raises only cancellation: a failure is an event.
 
+        With ``playback`` the answer is spoken, and a turn that is cut off keeps what was heard of it.
         Where ``lease`` is lost the turn is another process's to end, and falls silent.
         """
         run = _Run(self, said, gate, has_begun=is_begun, playback=playback)
@@ -271,6 +279,7 @@ class _Run:
         self._conversations = runner._conversations
         self._limits = runner._limits
         self._source = EventSource(said.thread_id, said.turn_id, runner._now_ms)
+        self._playback = playback
         self._stages = runner._pipeline.prepare(said, self._source, playback)
         self._lifecycle = Lifecycle()
         self._story = Turn(said)
@@ -311,20 +320,48 @@ class _Run:
         self._has_begun = True
 
     async def stages(self) -> None:
-        """Log what the stages yield."""
+        """Log what the stages yield.
+
+        A turn may take so long until its answer is complete; how long it then takes to be heard is the rider's
+        affair.
+        """
         with CancelScope(deadline=anyio.current_time() + self._limits.turn) as scope:
+            if self._playback is not None:
+                self._playback.on_complete = partial(setattr, scope, "deadline", math.inf)
             async with self._stages.open() as events:
-                async for event in events:
-                    if self._gate.is_closed:
-                        remaining = scope.deadline - anyio.current_time()
-                        scope.deadline = math.inf
-                        await self._gate.wait()
-                        scope.deadline = anyio.current_time() + remaining
-                    await self._record(event)
+                try:
+                    async for event in events:
+                        await self._wait_at_gate(scope)
+                        await self._record(event)
+                except BaseException:
+                    # At once: what the stages protect may take a while to finish.
+                    self._stop_sound()
+                    raise
         if scope.cancelled_caught:
             raise TurnTimeout
         if not self._story.text:
             raise AgentFailure("El agente no dijo nada.", code="agent_silent")
+
+    async def _wait_at_gate(self, scope: CancelScope) -> None:
+        """Wait while delivery is held; that time does not count."""
+        if not self._gate.is_closed:
+            return
+        remaining = scope.deadline - anyio.current_time()
+        scope.deadline = math.inf
+        await self._gate.wait()
+        if self._playback is None or not self._playback.is_complete:
+            scope.deadline = anyio.current_time() + remaining
+
+    def _stop_sound(self) -> None:
+        """Let the client drop what the rider has not heard."""
+        heard_ms = None if self._playback is None else self._playback.cut()
+        if heard_ms is None:
+            return
+        event = self._source.make(Interrupted, offset_ms=heard_ms)
+        if self._lifecycle.allows(event):
+            if self._publish is not None:
+                self._publish(event, self._start_seq)
+            self._note(event)
 
     async def finish(self, outcome: TurnStatus, failure: AppError | None) -> None:
         """Close what is open, save, and log the terminal event. Never raises.
@@ -332,6 +369,12 @@ class _Run:
         A turn whose terminal event is not known to be stored stays unclosed, to be found and ended later;
         so does one that was told to have failed because it could not be saved.
         """
+        if self._playback is not None:
+            if outcome == "completed":
+                self._playback.conclude()
+            else:
+                self._stop_sound()
+                self._story.keep(self._playback.heard(self._story.text))
         try:
             if self._told is None:
                 await self._say_what_is_missing()
@@ -371,7 +414,7 @@ class _Run:
         return self._source.make(TurnStart, epoch=position.epoch)
 
     async def _append(self, event: ThreadEvent) -> None:
-        """Check, log and note an event."""
+        """Check an event, log it, or publish it where the log does not keep it, and note it."""
         if isinstance(event, TurnEvent):
             self._lifecycle.check(event)
         if event.replayable:
@@ -437,9 +480,13 @@ class _Run:
     async def _end(self, outcome: TurnStatus, failure: AppError | None, *, durable: bool) -> None:
         """Log the terminal event, after the reason where there is one."""
         end = self._source.make(TurnEnd, status=outcome, text=self._story.text, booking_id=self._story.booking_id)
-        events: list[TurnEvent] = [end]
+        events: list[TurnEvent] = []
         if failure is not None:
-            events.insert(0, self._source.make(AgentError, error=failure.message, code=failure.error_code))
+            events.append(self._source.make(AgentError, error=failure.message, code=failure.error_code))
+        if self._playback is not None:
+            code = TtsError.code if self._playback is not None and self._playback.has_failed else None
+            events.append(self._source.make(TtsEnd, code=code))
+        events.append(end)
         await self._log.append(self._said.thread_id, events, durable=durable)
         self._told = outcome
         for event in events:

@@ -55,6 +55,17 @@ class Turn:
             case _:
                 pass
 
+    def keep(self, heard: str) -> None:
+        """Forget the words after ``heard``, a prefix of the text. What tools did stays."""
+        left = len(heard)
+        for line in self._lines:
+            if line.role == "assistant":
+                words = "".join(line.pieces)[:left]
+                left -= len(words)
+                line.pieces = [words] if words else []
+        self._lines = [line for line in self._lines if line.role == "tool" or line.pieces or line.tool_calls]
+        self._said = [heard]
+
     def record(self) -> TurnRecord:
         """Return what is stored of the turn while it runs."""
         said = self.input

@@ -17,6 +17,7 @@ from app.api.v1 import (
     stream,
     threads,
     voice,
+    voice_sandwich,
     websocket,
 )
 
@@ -34,6 +35,7 @@ for module in (
     bookings,
     dispatch,
     voice,
+    voice_sandwich,
     websocket,
     asyncapi,
 ):

@@ -4,30 +4,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 import anyio
-import structlog
 from anyio.abc import TaskGroup, TaskStatus
 from fastapi import APIRouter, WebSocket
-from starlette.websockets import WebSocketDisconnect, WebSocketState
 
-from app.api.callers import SUBPROTOCOL, caller_at, given_token, offered_token
-from app.api.close_codes import (
-    FRAME_TOO_LARGE,
-    INTERNAL,
-    SERVICE_RESTART,
-    SLOW_CLIENT,
-    TRY_AGAIN_LATER,
-    UNAUTHENTICATED,
-    Close,
-)
-from app.api.deps import Services, ServicesDep, why_refused
+from app.api.callers import caller_at, given_token, offered_token
+from app.api.close_codes import SERVICE_RESTART, TRY_AGAIN_LATER, UNAUTHENTICATED, Close
+from app.api.deps import Services, ServicesDep
 from app.api.dialects.native import NativeDialect
-from app.api.errors import RETRY_AFTER, count_refusal, problem
-from app.api.origins import is_allowed_origin
+from app.api.errors import count_refusal
 from app.api.rate_limit import address_of
+from app.api.sockets import FLUSH_SECONDS, LOGIN_SECONDS, Closing, Wire, let_in, why_ended
 from app.core import metrics
 from app.core.errors import (
     AppError,
-    BadInput,
     DuplicateMessage,
     ForbiddenThread,
     InvalidToken,
@@ -57,28 +46,13 @@ from app.stores.base import LogReader
 from app.turns.airwaves import Listener
 
 router = APIRouter()
-log = structlog.stdlib.get_logger("voztaxi.websocket")
-
-_FLUSH_SECONDS = 2.0
-"""How long a client may take for the last frames before a restart."""
-_LOGIN_SECONDS = 10.0
-"""How long a client may take to log in, and to renew a login that ran out."""
 
 
 @router.websocket("/api/v1/ws/chat")
 async def chat(websocket: WebSocket, services: ServicesDep) -> None:
     """Serve one client until it leaves or the server stops."""
-    if not is_allowed_origin(websocket, services.settings.allowed_origins):
-        metrics.CONNECTIONS_REFUSED.labels("forbidden_origin").inc()
-        await websocket.close()
+    if not await let_in(websocket, services):
         return
-    refusal = why_refused(services)
-    if refusal is not None:
-        metrics.CONNECTIONS_REFUSED.labels(refusal.code).inc()
-        response = problem(503, refusal.code, refusal.default, RETRY_AFTER)
-        await websocket.send_denial_response(response)
-        return
-    await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in websocket.scope["subprotocols"] else None)
     with services.connections.open("websocket"):
         await Connection(websocket, services).serve()
 
@@ -125,6 +99,7 @@ class Connection:
 
     def __init__(self, websocket: WebSocket, services: Services) -> None:
         self._websocket = websocket
+        self._wire = Wire(websocket, services.settings)
         self._services = services
         self._settings = services.settings
         self._streaming = services.streaming
@@ -134,7 +109,6 @@ class Connection:
         self._logged_in = anyio.Event()
         self._thread_id: str | None = None
         self._deliveries: dict[str, _Delivery] = {}
-        self._sending = anyio.Lock()
         self._microphone: _Microphone | None = None
 
     async def serve(self) -> None:
@@ -146,9 +120,9 @@ class Connection:
                 close = await self._admit(tasks) or await self._receive_loop(tasks)
                 tasks.cancel_scope.cancel()
         except BaseExceptionGroup as group:
-            close = _reason(group)
+            close = why_ended(group)
         if close is not None:
-            await self._close(close)
+            await self._wire.close(close)
 
     # Who it is.
 
@@ -187,32 +161,28 @@ class Connection:
         """Close where nobody logs in, or a login runs out and is not renewed."""
         while True:
             error: AppError = Unauthenticated()
-            seconds = _LOGIN_SECONDS
+            seconds = LOGIN_SECONDS
             if self._login is not None:
                 error = TokenExpired()
-                seconds = (self._login.expires_at - self._services.now_ms()) / 1000 + _LOGIN_SECONDS
+                seconds = (self._login.expires_at - self._services.now_ms()) / 1000 + LOGIN_SECONDS
             with anyio.move_on_after(seconds) as scope:
                 await self._logged_in.wait()
             if scope.cancelled_caught:
                 await self._complain(error)
-                raise _Closing(UNAUTHENTICATED)
+                raise Closing(UNAUTHENTICATED)
 
     # What the client sends.
 
     async def _receive_loop(self, tasks: TaskGroup) -> Close | None:
         while True:
-            message = await self._websocket.receive()
-            if message["type"] == "websocket.disconnect":
+            frame = await self._wire.receive()
+            if frame is None:
                 return None
-            text, data = message.get("text"), message.get("bytes")
-            size = len(text.encode("utf-8", "surrogatepass")) if text is not None else len(data or b"")
-            if size > self._settings.max_frame_bytes:
-                return FRAME_TOO_LARGE
             try:
-                if text is None:
-                    await self._take_audio(data or b"", tasks)
+                if isinstance(frame, bytes):
+                    await self._take_audio(frame, tasks)
                 else:
-                    await self._take(self._dialect.decode(text), tasks)
+                    await self._take(self._dialect.decode(frame), tasks)
             except Unauthenticated as error:
                 await self._complain(error)
                 return UNAUTHENTICATED
@@ -275,7 +245,7 @@ class Connection:
             )
         except Overloaded as error:
             count_refusal(error.error_code)
-            raise _Closing(TRY_AGAIN_LATER) from error
+            raise Closing(TRY_AGAIN_LATER) from error
         except AppError:
             if not was_listening:
                 await self._stop_listening(thread_id)
@@ -297,8 +267,6 @@ class Connection:
         if self._microphone is None:
             await self._open_microphone(AudioStart(type="audio_start"), tasks)
         assert self._microphone is not None
-        if self._microphone.closed.is_set():
-            raise BadInput("El micrófono está cerrado.", code="invalid_audio")
         self._microphone.session.hear(data)
 
     async def _open_microphone(self, said: AudioStart, tasks: TaskGroup) -> None:
@@ -328,6 +296,7 @@ class Connection:
 
     def _close_microphone(self) -> None:
         if self._microphone is not None:
+            self._microphone.session.finish()
             self._microphone.closed.set()
 
     def _is_spoken_to(self, thread_id: str) -> bool:
@@ -416,7 +385,7 @@ class Connection:
                 if isinstance(record.event, TtsEnd | TurnEnd):
                     while (event := listener.take_of(record.event.turn_id)) is not None:
                         await self._send(event)
-                await self._send_text(self._dialect.encode_record(record))
+                await self._wire.send(self._dialect.encode_record(record))
                 delivery.advance(record.seq)
                 await self._send_sound(listener, delivery)
 
@@ -440,58 +409,14 @@ class Connection:
         await self._send(message)
 
     async def _send(self, event: BaseEvent) -> None:
-        await self._send_text(self._dialect.encode(event))
-
-    async def _send_text(self, frame: str) -> None:
-        """Send a frame; a client that does not take it is closed and may come back and replay."""
-        async with self._sending:
-            with anyio.move_on_after(self._settings.send_timeout_seconds) as scope:
-                await self._websocket.send_text(frame)
-        if scope.cancelled_caught:
-            metrics.SLOW_CLIENTS.inc()
-            raise _Closing(SLOW_CLIENT)
+        await self._wire.send(self._dialect.encode(event))
 
     async def _close_on_restart(self) -> None:
         """When the server stops: the last frames, then the close code that says come back."""
         await self._services.connections.restart.wait()
-        with anyio.move_on_after(_FLUSH_SECONDS):
+        with anyio.move_on_after(FLUSH_SECONDS):
             for thread_id, delivery in list(self._deliveries.items()):
                 newest = await self._streaming.position(thread_id)
                 while delivery.sent_seq < newest:
                     await delivery.progress.wait()
-        raise _Closing(SERVICE_RESTART)
-
-    async def _close(self, close: Close) -> None:
-        if self._websocket.application_state is not WebSocketState.CONNECTED:
-            return
-        with anyio.move_on_after(_FLUSH_SECONDS, shield=True):
-            try:
-                await self._websocket.close(close.code, close.reason)
-            except (RuntimeError, OSError, WebSocketDisconnect):
-                log.debug("client left before it was closed", code=close.code)
-
-
-class _Closing(Exception):
-    """The connection is to be closed, and why."""
-
-    def __init__(self, close: Close) -> None:
-        super().__init__(close.reason)
-        self.close = close
-
-
-def _reason(group: BaseExceptionGroup[BaseException]) -> Close | None:
-    """Return why a connection ended; None where the client simply left."""
-    reasons = _leaves(group)
-    closing = next((reason for reason in reasons if isinstance(reason, _Closing)), None)
-    if closing is not None:
-        return closing.close
-    if all(isinstance(reason, WebSocketDisconnect) for reason in reasons):
-        return None
-    log.error("connection failed", exc_info=group)
-    return INTERNAL
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
-    return [error]
+        raise Closing(SERVICE_RESTART)

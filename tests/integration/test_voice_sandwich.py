@@ -1,0 +1,538 @@
+"""``/ws`` as the voice-sandwich demo's web client uses it: a call is a microphone, a thread, and sound in time."""
+
+import base64
+from array import array
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import jwt
+import pytest
+from fastapi import FastAPI
+
+from app.api.dialects.pacing import LEAD_SECONDS
+from app.bootstrap.voice import Voice
+from app.core.clock import now_ms
+from app.core.errors import BadInput, SttError
+from app.main import create_app
+from app.models.audio import SPEAKING_RATE, AudioFormat, bytes_of
+from app.models.events import EventSource, Interrupted, SttOutput, TtsChunk, TtsEnd, TurnEnd, TurnEvent, TurnStart
+from app.pipeline.hearing import PartialTranscript, Signal, SpeechBegan, Utterance
+from tests.asgi import Dial, dialling
+from tests.desk import Desk, make_settings, open_desk
+from tests.fakes import FaultyModel, loud, quiet
+from tests.sandwich import FRAME_BYTES, QUIET_SECONDS, Page
+
+pytestmark = pytest.mark.integration
+
+SECRET = "a secret that is long enough for HS256"
+
+
+class ScriptedEar:
+    """Takes loud frames for speech, and a quiet one after them for its end; what was said is in a script."""
+
+    def __init__(self, hearing: "ScriptedHearing") -> None:
+        self._hearing = hearing
+        self._signals: list[Signal | BaseException | None] = []
+        self._bell = anyio.Event()
+        self._speaks = False
+        self.audio = bytearray()
+
+    def push(self, frame: bytes) -> None:
+        if len(frame) % 2:
+            raise BadInput("El audio no está en muestras de 16 bits.", code="invalid_audio")
+        self.audio += frame
+        is_loud = max(array("h", frame), default=0) > 1000
+        if is_loud and self._hearing.fails:
+            self._give(RuntimeError("the engine broke"))
+        elif is_loud and not self._speaks:
+            self._speaks = True
+            self._give(SpeechBegan())
+            if (text := self._hearing.next_text) is not None:
+                self._give(PartialTranscript(text.split()[0]))
+        elif not is_loud and self._speaks:
+            self._end()
+
+    def finish(self) -> None:
+        if self._speaks:
+            self._end()
+        self._give(None)
+
+    def __aiter__(self) -> "ScriptedEar":
+        return self
+
+    async def __anext__(self) -> Signal:
+        while not self._signals:
+            self._bell = anyio.Event()
+            await self._bell.wait()
+        signal = self._signals.pop(0)
+        if isinstance(signal, BaseException):
+            raise signal
+        if signal is None:
+            raise StopAsyncIteration
+        return signal
+
+    def _end(self) -> None:
+        self._speaks = False
+        text = self._hearing.next_text
+        self._hearing.said += 1
+        failure = SttError() if text is None else None
+        self._give(Utterance(text or "", speech_ms=200, ended_at=0, failure=failure))
+
+    def _give(self, signal: Signal | BaseException | None) -> None:
+        self._signals.append(signal)
+        self._bell.set()
+
+
+class ScriptedHearing:
+    """Hears what a script says, over all microphones; what is None is not understood."""
+
+    def __init__(self, *texts: str | None) -> None:
+        self.texts: Sequence[str | None] = texts
+        self.said = 0
+        self.fails = False
+        self.is_unreachable = False
+        self.ears: list[ScriptedEar] = []
+        self.audio: list[AudioFormat] = []
+
+    @property
+    def next_text(self) -> str | None:
+        return self.texts[self.said] if self.said < len(self.texts) else ""
+
+    @asynccontextmanager
+    async def open(self, audio: AudioFormat, language: str) -> AsyncIterator[ScriptedEar]:
+        await anyio.lowlevel.checkpoint()
+        if self.is_unreachable:
+            raise SttError
+        self.audio.append(audio)
+        ear = ScriptedEar(self)
+        self.ears.append(ear)
+        yield ear
+
+
+class Caller:
+    """The demo's page on a socket."""
+
+    def __init__(self, dial: Dial) -> None:
+        self.dial = dial
+        self.page = Page(now=lambda: anyio.current_time() + self._passed)
+        self._passed = 0.0
+        self.furthest_ahead = 0.0
+        self._taken = 0
+
+    def say(self) -> None:
+        """Say something, in frames as the page sends them."""
+        for at in range(0, FRAME_BYTES * 5, FRAME_BYTES):
+            self.dial.send((loud(300) + quiet(200))[at : at + FRAME_BYTES])
+
+    async def until(self, kind: str, count: int = 1) -> list[dict[str, Any]]:
+        """Return the frames of a type, once there are so many."""
+        while True:
+            self._take()
+            found = [frame for frame in self.page.frames if frame["type"] == kind]
+            if len(found) >= count:
+                return found
+            assert not self.dial.ended.is_set(), self.page.types()
+            await self.dial.progress()
+
+    def pause(self) -> None:
+        """Let a moment pass on the page, as it does before somebody speaks again."""
+        self._passed += 2 * QUIET_SECONDS
+        self.page.tick()
+
+    async def answer(self, number: int = 1) -> None:
+        """Wait until an answer is over."""
+        await self.until("agent_end", number)
+
+    async def closed(self) -> int | None:
+        """Wait until the server has closed; return its code."""
+        await self.dial.ended.wait()
+        self._take()
+        return self.dial.closed_with
+
+    def _take(self) -> None:
+        new, self._taken = self.dial.frames[self._taken :], len(self.dial.frames)
+        for frame in new:
+            assert isinstance(frame, str), "the page parses every frame as JSON"
+            self.page.take(frame)
+            self.furthest_ahead = max(self.furthest_ahead, self.page.ahead)
+
+
+class Exchange:
+    """The application over a desk, its hearing, and who calls it."""
+
+    def __init__(self, app: FastAPI, desk: Desk, hearing: ScriptedHearing) -> None:
+        self.app = app
+        self.desk = desk
+        self.hearing = hearing
+
+    @asynccontextmanager
+    async def call(self, **headers: str) -> AsyncIterator[Caller]:
+        async with dialling(self.app, "/ws", headers) as dial:
+            yield Caller(dial)
+
+    async def threads(self) -> list[str]:
+        """Return the threads that were opened, the oldest first."""
+        return list(self.desk.stores.conversations._conversations)  # type: ignore[attr-defined]
+
+
+@asynccontextmanager
+async def exchange(*texts: str | None, hears: bool = True, **options: Any) -> AsyncIterator[Exchange]:
+    """Open the application in this process."""
+    hearing = ScriptedHearing(*texts)
+    model = options.pop("model", None)
+    chosen = {"jwt_secret": SECRET, **options}
+    async with open_desk(model=model, voice=Voice(hearing=hearing if hears else None), **chosen) as desk:
+        app = create_app(make_settings(**chosen))
+        app.state.services = desk.services
+        yield Exchange(app, desk, hearing)
+
+
+# Words.
+
+
+async def test_a_conversation_by_voice_is_on_the_page_turn_by_turn() -> None:
+    async with exchange("Necesito un taxi", "Calle 72 con 43") as here, here.call() as caller:
+        caller.say()
+        await caller.answer(1)
+        first = caller.page.types()
+        caller.pause()
+        caller.say()
+        await caller.answer(2)
+        shown = caller.page
+
+    assert first[:3] == ["stt_chunk", "stt_chunk", "stt_output"]
+    assert first[-1] == "agent_end"
+    assert first.count("agent_end") == 1
+    assert "agent_chunk" in first
+    assert shown.shown("stt") == ["Necesito un taxi", "Calle 72 con 43"]
+    assert len(shown.shown("agent")) == 2
+    assert any("ValidateAddress" in line for line in shown.shown("tool"))
+    assert here.hearing.audio == [AudioFormat("pcm_s16le", 16_000)]
+
+
+async def test_all_sound_goes_to_the_microphone_from_the_first_frame_on() -> None:
+    async with exchange() as here, here.call() as caller:
+        sent = [bytes([n]) * FRAME_BYTES for n in range(3)]
+        for frame in sent:
+            caller.dial.send(frame)
+        caller.dial.send(b"")
+        caller.dial.send("now")
+        await caller.until("error")
+        [ear] = here.hearing.ears
+
+        assert ear.audio == b"".join(sent)
+
+
+async def test_what_was_not_understood_is_said_so_and_the_next_thing_is() -> None:
+    async with exchange(None, "Hola") as here, here.call() as caller:
+        caller.say()
+        [error] = await caller.until("error")
+        caller.say()
+        await caller.answer()
+
+    assert error["code"] == "stt_failed"
+    assert caller.page.shown("stt") == ["Hola"]
+
+
+async def test_a_turn_that_fails_says_why_and_ends_once() -> None:
+    async with (
+        exchange("Hola", model=FaultyModel(function=lambda messages, tools: None, faults={0: "raise"})) as here,
+        here.call() as caller,
+    ):
+        caller.say()
+        await caller.answer()
+
+    assert [frame["type"] for frame in caller.page.frames][-1] == "agent_end"
+    assert caller.page.types().count("agent_end") == 1
+    assert caller.page.types().count("error") == 1
+
+
+# Bad input.
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        (b"\x00\x01\x02", "invalid_audio"),
+        (b"\x00", "invalid_audio"),
+        ("not json", "invalid_message"),
+        ("", "invalid_message"),
+        ("[" * 100_000, "invalid_message"),
+        ('{"type": "user_input", "text": "Hola"}', "invalid_message"),
+        ("\ud800", "invalid_message"),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+async def test_a_bad_frame_is_answered_with_its_code_and_the_conversation_goes_on(
+    frame: str | bytes, code: str
+) -> None:
+    async with exchange("Hola") as here, here.call() as caller:
+        caller.dial.send(frame)
+        [error] = await caller.until("error")
+        caller.say()
+        await caller.answer()
+
+    assert (error["type"], error["code"]) == ("error", code)
+    assert caller.page.shown("stt") == ["Hola"]
+    assert caller.dial.closed_with is None
+
+
+@pytest.mark.parametrize("frame", [bytes(2**20 + 2), "x" * (2**20 + 1)], ids=["sound", "text"])
+async def test_a_huge_frame_closes_with_1009(frame: str | bytes) -> None:
+    async with exchange() as here, here.call() as caller:
+        caller.dial.send(frame)
+
+        assert await caller.closed() == 1009
+
+
+async def test_a_page_of_somebody_else_is_not_let_in() -> None:
+    async with exchange() as here, here.call(origin="https://elsewhere.example") as caller:
+        await caller.dial.ended.wait()
+
+    assert not caller.dial.is_accepted
+    assert here.hearing.ears == []
+
+
+async def test_a_page_of_this_machine_is_let_in_from_another_port() -> None:
+    async with exchange("Hola") as here, here.call(origin="http://localhost:5173") as caller:
+        caller.say()
+        await caller.answer()
+
+    assert caller.dial.is_accepted
+
+
+async def test_one_client_more_than_there_may_be_is_refused_with_503() -> None:
+    async with exchange(max_connections=1) as here, here.call() as first:
+        first.dial.send("now")
+        await first.until("error")
+        async with here.call() as second:
+            await second.dial.ended.wait()
+
+    assert second.dial.refused_with == 503
+
+
+async def test_one_microphone_more_than_there_may_be_is_told_so_and_closed() -> None:
+    async with exchange(voice_sessions=1) as here, here.call() as first:
+        first.dial.send("now")
+        await first.until("error")
+        async with here.call() as second:
+            assert await second.closed() == 1013
+
+    assert [frame["code"] for frame in second.page.frames] == ["too_many_microphones"]
+
+
+async def test_a_server_that_does_not_hear_says_so_and_closes() -> None:
+    async with exchange(hears=False) as here, here.call() as caller:
+        assert await caller.closed() == 1013
+
+    assert [frame["code"] for frame in caller.page.frames] == ["invalid_audio"]
+
+
+async def test_an_engine_that_cannot_be_reached_is_told_and_the_socket_closed() -> None:
+    async with exchange() as here:
+        here.hearing.is_unreachable = True
+        async with here.call() as caller:
+            assert await caller.closed() == 1013
+
+    assert [frame["code"] for frame in caller.page.frames] == ["stt_failed"]
+
+
+async def test_a_microphone_that_breaks_is_told_and_closed_with_the_next_frame() -> None:
+    async with exchange() as here, here.call() as caller:
+        here.hearing.fails = True
+        caller.say()
+        [error] = await caller.until("error")
+        caller.say()
+
+        assert await caller.closed() == 1013
+
+    assert error["code"] == "stt_failed"
+
+
+# Who calls.
+
+
+def bearer(account: str = "ana", **changes: Any) -> str:
+    said = {"iss": "voztaxi", "aud": "voztaxi", "sub": account, "exp": 4_000_000_000} | changes
+    return f"Bearer {jwt.encode(said, SECRET, algorithm='HS256')}"
+
+
+async def test_where_riders_must_log_in_a_page_that_cannot_is_closed_with_4401() -> None:
+    async with exchange(auth_required=True) as here, here.call() as caller:
+        assert await caller.closed() == 4401
+
+    assert [frame["code"] for frame in caller.page.frames] == ["not_authenticated"]
+    assert here.hearing.ears == []
+
+
+async def test_a_proxy_may_say_who_calls() -> None:
+    async with exchange("Hola", auth_required=True) as here, here.call(authorization=bearer()) as caller:
+        caller.say()
+        await caller.answer()
+        [thread_id] = await here.threads()
+        conversation = await here.desk.stores.conversations.get(thread_id)
+
+    assert conversation is not None
+    assert conversation.owner == "ana"
+
+
+async def test_a_token_that_is_not_good_is_refused_where_none_is_needed() -> None:
+    async with exchange() as here, here.call(authorization=bearer(exp=1)) as caller:
+        assert await caller.closed() == 4401
+
+
+# Connections.
+
+
+async def test_two_callers_have_a_conversation_each() -> None:
+    async with exchange("Hola", "Necesito un taxi") as here, here.call() as ana, here.call() as luis:
+        ana.say()
+        await ana.answer()
+        luis.say()
+        await luis.answer()
+        threads = await here.threads()
+
+    assert len(threads) == 2
+    assert ana.page.shown("stt") == ["Hola"]
+    assert luis.page.shown("stt") == ["Necesito un taxi"]
+
+
+async def test_who_calls_again_begins_anew() -> None:
+    async with exchange("Hola", "Hola") as here:
+        for _ in range(2):
+            async with here.call() as caller:
+                caller.say()
+                await caller.answer()
+        threads = await here.threads()
+
+    assert len(threads) == 2
+
+
+async def test_what_was_being_said_when_the_page_was_closed_becomes_a_turn() -> None:
+    async with exchange("Necesito un taxi") as here:
+        async with here.call() as caller:
+            caller.dial.send(loud(100))
+            await caller.until("stt_chunk")
+        while not await here.threads():
+            await anyio.lowlevel.checkpoint()
+        [thread_id] = await here.threads()
+        async with here.desk.services.streaming.subscribe(thread_id, after_seq=0) as reader:
+            events: list[Any] = []
+            while not any(isinstance(event, TurnEnd) for event in events):
+                events += [record.event for record in await reader.read()]
+
+    assert [event.text for event in events if isinstance(event, SttOutput)] == ["Necesito un taxi"]
+    assert here.desk.services.connections.active == 0
+    assert here.desk.services.voice.sessions == 0
+
+
+async def test_when_the_server_stops_the_socket_is_closed_with_1012() -> None:
+    async with exchange("Hola") as here, here.call() as caller:
+        caller.say()
+        await caller.answer()
+        here.desk.services.connections.restart.set()
+
+        assert await caller.closed() == 1012
+
+
+# Sound.
+
+
+class Studio:
+    """Plays the agent on a caller's thread: what is logged and what is heard, at the test's word."""
+
+    def __init__(self, here: Exchange, turn_id: str = "u") -> None:
+        self._desk = here.desk
+        self._source = EventSource("studio", turn_id, now_ms)
+
+    async def log(self, kind: type[TurnEvent], **fields: Any) -> None:
+        await self._desk.stores.event_log.append("studio", [self._source.make(kind, **fields)])
+
+    def air(self, kind: type[TurnEvent], **fields: Any) -> None:
+        self._desk.services.streaming._airwaves.publish(self._source.make(kind, **fields), 2)
+
+    def speak(self, pcm: bytes, offset_ms: int = 0) -> None:
+        audio = base64.b64encode(pcm).decode()
+        self.air(TtsChunk, audio=audio, sample_rate=SPEAKING_RATE, offset_ms=offset_ms)
+
+    async def begin(self) -> None:
+        await self.log(SttOutput, text="Hola")
+        await self.log(TurnStart, epoch="e")
+
+
+def speech(milliseconds: int) -> bytes:
+    """Return sound no sample of which is like its neighbours."""
+    count = bytes_of(milliseconds, SPEAKING_RATE) // 2
+    return b"".join((n % 30_000).to_bytes(2, "little") for n in range(count))
+
+
+@asynccontextmanager
+async def in_studio(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Caller, Studio]]:
+    async with exchange() as here:
+        monkeypatch.setattr(here.desk.services.streaming, "new_thread_id", lambda: "studio")
+        async with here.call() as caller:
+            caller.dial.send("now")
+            await caller.until("error")
+            yield caller, Studio(here)
+
+
+async def test_sound_is_sent_whole_and_hardly_sooner_than_it_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with in_studio(monkeypatch) as (caller, studio):
+        studio.speak(speech(600))  # before the log has what comes before it
+        await studio.begin()
+        await studio.log(TtsEnd)
+        await studio.log(TurnEnd, status="completed", text="")
+        await caller.answer()
+
+    assert caller.page.sound == speech(600)
+    assert caller.page.types()[1:4] == ["stt_chunk", "stt_output", "tts_chunk"]
+    assert caller.page.types()[-1] == "agent_end"
+    assert caller.furthest_ahead <= LEAD_SECONDS
+
+
+async def test_an_interruption_stops_the_sound_and_the_end_does_not_wait_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with in_studio(monkeypatch) as (caller, studio):
+        await studio.begin()
+        studio.speak(speech(60_000))
+        await caller.until("tts_chunk", 3)
+        studio.air(Interrupted, offset_ms=0)
+        await studio.log(TurnEnd, status="interrupted", text="")
+        await caller.answer()
+        studio.air(Interrupted, offset_ms=0)
+
+    heard = len(caller.page.sound)
+    assert speech(60_000)[:heard] == caller.page.sound
+    assert heard < len(speech(1000))
+    assert caller.page.types()[-1] == "agent_end"
+
+
+async def test_after_a_false_alarm_the_speech_goes_on_and_nothing_is_heard_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = speech(500)
+    async with in_studio(monkeypatch) as (caller, studio):
+        await studio.begin()
+        studio.speak(whole)
+        await caller.until("tts_chunk", 2)
+        studio.air(Interrupted, offset_ms=40)
+        studio.speak(whole[bytes_of(40, SPEAKING_RATE) :], 40)
+        await studio.log(TurnEnd, status="completed", text="")
+        await caller.answer()
+
+    assert caller.page.sound == whole
+
+
+async def test_words_do_not_wait_for_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with in_studio(monkeypatch) as (caller, studio):
+        await studio.begin()
+        studio.speak(speech(60_000))
+        await caller.until("tts_chunk")
+        await studio.log(SttOutput, text="Otra cosa")
+        await caller.until("stt_output", 2)
+
+    assert len(caller.page.sound) < len(speech(1000))
