@@ -5,6 +5,10 @@ import random
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import numpy as np
+
+from app.models.audio import HEARING_RATE
+
 Voice = Literal["ef_dora", "em_alex"]
 VOICES: tuple[Voice, ...] = ("ef_dora", "em_alex")
 Condition = Literal["clean", "20 dB", "10 dB", "telephone"]
@@ -99,19 +103,27 @@ def spoken(text: str, voice: Voice = "ef_dora") -> bytes:
     return cast("bytes", _voices().spoken(text, voice))
 
 
-def as_heard(pcm: bytes, condition: Condition, seed: int = 0) -> bytes:
-    """Return what becomes of speech on its way."""
+def in_a_room(speech: bytes, condition: Condition, lead: float, trail: float, seed: int = 0) -> bytes:
+    """Return what becomes of speech on its way, with the silence before and after it: noise goes on in there too.
+
+    Args:
+        speech: Mono ``pcm_s16le`` at ``HEARING_RATE``.
+        condition: What lies on the way; decibels are those that the noise lies under the speech.
+        lead: Seconds before it.
+        trail: Seconds after it.
+        seed: Chooses the noise.
+    """
     voices = _voices()
-    match condition:
-        case "20 dB":
-            made = voices.with_noise(pcm, 20, seed=seed)
-        case "10 dB":
-            made = voices.with_noise(pcm, 10, seed=seed)
-        case "telephone":
-            made = voices.over_telephone(pcm)
-        case _:
-            made = pcm
-    return cast("bytes", made)
+    padded = cast("bytes", voices.silence(lead) + speech + voices.silence(trail))
+    if condition == "telephone":
+        return cast("bytes", voices.over_telephone(padded))
+    if condition == "clean":
+        return padded
+    loudness = float(np.sqrt(np.mean(np.square(np.frombuffer(speech, dtype="<i2") / 32768))))
+    level = loudness * 10 ** (-float(condition.removesuffix(" dB")) / 20)
+    noise = np.frombuffer(voices.noise(len(padded) / 2 / HEARING_RATE, level=level, seed=seed), dtype="<i2")
+    mixed = np.frombuffer(padded, dtype="<i2").astype(np.int32) + noise[: len(padded) // 2]
+    return np.clip(mixed, -32768, 32767).astype("<i2").tobytes()
 
 
 def sentences(count: int, seed: int = 0) -> list[tuple[str, Voice]]:

@@ -66,6 +66,10 @@ class Speaker:
     _end_ms: float = 0.0
     """Up to where sound is there, without a gap."""
     _is_stopped: bool = False
+    _began_ms: float = 0.0
+    """Where the speech was taken up last."""
+    _played: list[tuple[float, float]] = field(default_factory=list)
+    """Stretches of the speech that were played before that."""
 
     def take(self, now: float, offset_ms: float, pcm: bytes) -> None:
         """Take a chunk.
@@ -115,6 +119,14 @@ class Speaker:
         """Return how much sound is there that was not played."""
         return self._end_ms - self.played_ms(now)
 
+    def heard(self, now: float) -> bytes:
+        """Return what the ear heard, in the order in which it was played."""
+        pieces = [*self._played, (self._began_ms, self.played_ms(now))]
+        return b"".join(bytes(self.sound[self._place(start) : self._place(end)]) for start, end in pieces)
+
+    def _place(self, milliseconds: float) -> int:
+        return 2 * round(milliseconds * self.sample_rate / 1000)
+
     @property
     def is_whole(self) -> bool:
         """Whether all that came was played once: nothing missing, nothing twice, as an ear can tell."""
@@ -137,13 +149,20 @@ class Speaker:
                 self._from_at = None
 
     def _go_on(self, now: float, offset_ms: float) -> None:
-        """Play on after a stop."""
+        """Play on after a stop: first what was kept, up to where the server takes as heard."""
         stop = self.stops[-1]
         stop.resumed_at = now
         stop.missing_ms = max(0.0, offset_ms - self._end_ms)
         stop.repeated_ms = max(0.0, stop.played_ms - offset_ms)
+        if stop.repeated_ms:
+            self._played.append((self._began_ms, stop.played_ms))
+            self._began_ms = offset_ms
+        elif stop.missing_ms:
+            self._played.append((self._began_ms, self._end_ms))
+            self._began_ms = offset_ms
+        self._from_ms = min(stop.played_ms, offset_ms)
+        self._from_at = now + self.jitter_ms / 1000
         self._end_ms = offset_ms
-        self._from_ms = min(self._from_ms, offset_ms)
         self._is_stopped = False
 
     def _keep(self, offset_ms: float, pcm: bytes) -> None:
