@@ -1,4 +1,4 @@
-"""What riders are likely to say, for recognisers that can be told: the words of addresses and the names of places. Pure."""
+"""What riders are likely to say, for recognisers that can be told: words of addresses, names of places. Pure."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,13 @@ from app.taxi.places.gazetteer import Gazetteer
 _WORDS = ("taxi", "calle", "carrera", "número", "diagonal", "transversal", "barrio", "Nequi", "Daviplata", "efectivo")
 _FIRST = (
     *("El Prado", "Alto Prado", "Boston", "Villa Country", "Riomar", "Ciudad Jardín", "Buenavista", "Paraíso"),
-    *("Viva Barranquilla", "Portal del Prado", "Universidad del Norte", "Aeropuerto Ernesto Cortissoz", "La Concepción"),
+    *(
+        "Viva Barranquilla",
+        "Portal del Prado",
+        "Universidad del Norte",
+        "Aeropuerto Ernesto Cortissoz",
+        "La Concepción",
+    ),
     *("Villa Santos", "Las Delicias", "Recreo", "San Francisco", "Olaya", "Soledad", "Puerto Colombia", "Galapa"),
 )
 """Where taxis are called most, as an operator of the city would guess; the rest follows in the gazetteer's order."""
