@@ -165,7 +165,7 @@ async def open_services(
             now_ms=now_ms,
         )
         if voice is None:
-            voice = await stack.enter_async_context(open_voice(settings))
+            voice = await stack.enter_async_context(open_voice(settings, gazetteer))
         airwaves = Airwaves()
         runner = TurnRunner(
             pipeline=ChainPipeline(agent=agent, speech=voice.speech),

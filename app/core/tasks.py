@@ -103,12 +103,17 @@ class Chores:
 
     async def close(self, *, grace: float = 0) -> None:
         """Wait for what is under way, so many seconds, and then end it."""
-        if self._tasks and grace > 0:
-            await asyncio.wait(self._tasks, timeout=grace)
+        with anyio.move_on_after(grace):
+            await self.settled()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await _ended(*self._tasks)
+
+    async def settled(self) -> None:
+        """Wait until nothing is under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

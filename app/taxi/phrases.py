@@ -172,3 +172,9 @@ def who_comes(ride: Mapping[str, object], language: Language) -> str:
 def payment_name(method: str, language: Language) -> str:
     """Return a payment method as it is said."""
     return _PAYMENTS.get(method, (method, method))[language == "en"]
+
+
+def often_said() -> tuple[str, ...]:
+    """Return Spanish phrases that are said again and again just as they are: worth having as sound beforehand."""
+    names = ("greet", "offer", "address", "neighborhood_plain", "wait", "thanks")
+    return tuple(_PHRASES[name][0] for name in names)

@@ -41,31 +41,34 @@ class OpenAiTts:
         if not has_words(text):
             return
         wanted = {"model": self._model, "voice": self._voice, "input": text, "response_format": "pcm"}
+        odd = b""
         try:
             async with AsyncExitStack() as stack:
-                response = await self._ask(wanted, stack)
-                sounds = response.aiter_bytes()
-                odd = b""
-                is_heard = False
-                while (sound := await self._next(sounds)) is not None:
+                sounds, sound = await self._begin(wanted, stack)
+                while sound is not None:
                     sound = odd + sound
                     whole = len(sound) // BYTES_PER_SAMPLE * BYTES_PER_SAMPLE
                     odd = sound[whole:]
                     if whole:
-                        is_heard = True
                         yield sound[:whole]
-                if not is_heard:
-                    raise VendorError("nothing was said")
+                    sound = await self._next(sounds)
         except VendorError as error:
             log.warning("sentence was not spoken", vendor=self.name, reason=error.reason)
             raise TtsError from error
 
-    async def _ask(self, wanted: dict[str, str], stack: AsyncExitStack) -> httpx.Response:
-        """Return a good answer, which ``stack`` closes."""
+    async def _begin(self, wanted: dict[str, str], stack: AsyncExitStack) -> tuple[AsyncIterator[bytes], bytes | None]:
+        """Return the sound of an answer, which ``stack`` closes, and the first of it."""
         async for attempt in attempts(self._timeout):
             with attempt:
-                request = self._client.build_request("POST", "audio/speech", json=wanted)
-                return await stack.enter_async_context(stream_answer(self._client, request))
+                async with AsyncExitStack() as trial:
+                    request = self._client.build_request("POST", "audio/speech", json=wanted)
+                    response = await trial.enter_async_context(stream_answer(self._client, request))
+                    sounds = response.aiter_bytes()
+                    first = await self._next(sounds)
+                    if first is None:
+                        raise VendorError("nothing was said")
+                    stack.push_async_exit(trial.pop_all())
+                    return sounds, first
         raise AssertionError("the last attempt returns or raises")  # pragma: no cover
 
     async def _next(self, sounds: AsyncIterator[bytes]) -> bytes | None:

@@ -7,6 +7,7 @@ from app.taxi.reading.half_of_day import choices, is_open, next_time
 from app.taxi.reading.intents import Intent, intents
 from app.taxi.reading.language import language
 from app.taxi.reading.slots import Slots, read_slots, without_destination
+from app.taxi.reading.unfinished import is_unfinished
 
 __all__ = [
     "Intent",
@@ -17,6 +18,7 @@ __all__ = [
     "is_chatter",
     "is_no",
     "is_open",
+    "is_unfinished",
     "is_yes",
     "language",
     "next_time",
