@@ -2,6 +2,7 @@
 
 import importlib
 import random
+import sys
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -87,6 +88,9 @@ class NotACheckout(RuntimeError):
 
 
 def _voices() -> Any:
+    root = str(Path(__file__).parents[2])
+    if root not in sys.path:
+        sys.path.append(root)
     try:
         return importlib.import_module("tests.voices")
     except ModuleNotFoundError as error:

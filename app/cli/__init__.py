@@ -118,6 +118,71 @@ def chaos(
     raise typer.Exit(0 if is_clean else 1)
 
 
+bench_cli = typer.Typer(help="Measurements, in a checkout.", no_args_is_help=True)
+cli.add_typer(bench_cli, name="bench")
+
+
+@bench_cli.callback()
+def _bench_root() -> None:
+    """Keep subcommands even while there is one."""
+
+
+@bench_cli.command("voice")
+def bench_voice(
+    parts: Annotated[
+        list[str] | None, typer.Argument(help="latency, interrupt, bookings, callers, soak; all where none is named.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="A folder for what was measured, as JSON and text.")] = None,
+    utterances: Annotated[int, typer.Option(min=1, help="latency: what each is asked.")] = 100,
+    peer: Annotated[bool, typer.Option(help="latency: measure pipecat beside us.")] = True,
+    interruptions: Annotated[int, typer.Option(min=0, help="interrupt: riders who mean it.")] = 30,
+    noises: Annotated[int, typer.Option(min=0, help="interrupt: recorded noises, and as many backchannels.")] = 35,
+    scenarios: Annotated[int, typer.Option(min=0, help="bookings: scenarios in silence.")] = 60,
+    noisy: Annotated[int, typer.Option(min=0, help="bookings: scenarios in each other condition.")] = 40,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(help="bookings: only this of clean, 20 dB, 10 dB, telephone; may be given again."),
+    ] = None,
+    pace: Annotated[float, typer.Option(min=1, help="bookings: how many times as fast as real time.")] = 4,
+    at_once: Annotated[int, typer.Option(min=1, help="bookings: conversations at a time.")] = 2,
+    callers: Annotated[int, typer.Option(min=0, help="callers: at once, with engines of vendors.")] = 10,
+    local_callers: Annotated[int, typer.Option(min=0, help="callers: at once, with engines that run here.")] = 3,
+    turns: Annotated[int, typer.Option(min=1, help="callers: what each says.")] = 6,
+    minutes: Annotated[float, typer.Option(min=0.1, help="soak: how long.")] = 30,
+    soak_callers: Annotated[int, typer.Option(min=1, help="soak: at once.")] = 5,
+    seed: Annotated[int, typer.Option(help="Chooses sentences and words.")] = 0,
+) -> None:
+    """Measure the voice: latency beside pipecat, interruptions, spoken bookings, many callers, a soak."""
+    from app.cli.bench import CONDITIONS, PARTS, VoiceOptions, run_voice_bench
+
+    chosen = parts or list(PARTS)
+    if unknown := set(chosen) - set(PARTS):
+        typer.echo(f"There is no {', '.join(sorted(unknown))}: {', '.join(PARTS)}", err=True)
+        raise typer.Exit(2)
+    conditions = tuple(condition or CONDITIONS)
+    if unknown := set(conditions) - set(CONDITIONS):
+        typer.echo(f"There is no {', '.join(sorted(unknown))}: {', '.join(CONDITIONS)}", err=True)
+        raise typer.Exit(2)
+    options = VoiceOptions(
+        utterances=utterances,
+        peer=peer,
+        interruptions=interruptions,
+        noises=noises,
+        scenarios=scenarios,
+        noisy=noisy,
+        conditions=conditions,
+        pace=pace,
+        at_once=at_once,
+        callers=callers,
+        local_callers=local_callers,
+        turns=turns,
+        minutes=minutes,
+        soak_callers=soak_callers,
+        seed=seed,
+    )
+    run_voice_bench(chosen, options, out)
+
+
 @cli.command()
 def migrate() -> None:
     """Bring the tables of the database to what this version needs."""
