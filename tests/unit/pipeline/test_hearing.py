@@ -138,6 +138,18 @@ async def test_the_engine_is_told_language_terms_and_pauses() -> None:
     assert len(stt.recognitions[0].pauses) == 2
 
 
+async def test_a_pause_is_silent_to_the_engine_unless_the_speaker_goes_on() -> None:
+    stt = FakeStt(["uno", "dos"])
+    sound = WORD + quiet(320) + WORD
+    await hear(hearing(stt), [quiet(320), sound, PAUSE, WORD])
+    first, second = stt.recognitions
+
+    assert sound in first.audio
+    assert len(first.audio) == first.pauses[-1]
+    assert duration_ms(first.pauses[0], HEARING_RATE) == pytest.approx(300 + 800 + 160, abs=64)
+    assert WORD in second.audio
+
+
 async def test_partial_transcripts_come_when_they_change_and_are_never_empty() -> None:
     class Stammering(FakeRecognition):
         async def partials(self) -> AsyncIterator[str]:
