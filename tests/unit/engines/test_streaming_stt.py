@@ -77,7 +77,7 @@ class Recogniser:
         talk.read({"heard": also})
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(
     utterances=st.lists(
         st.tuples(
@@ -87,7 +87,7 @@ class Recogniser:
         min_size=1,
         max_size=3,
     ),
-    size=st.integers(1, 4000).map(lambda samples: samples * 2),
+    size=st.integers(500, 4000).map(lambda samples: samples * 2),
     settles=st.booleans(),
     repeats=st.booleans(),
     pauses=st.booleans(),
@@ -112,7 +112,7 @@ def test_every_word_is_understood_once_wherever_connections_drop(
             if fed < len(sound):
                 dictation.feed(sound[fed : fed + size])
                 fed += size
-                dictation.is_pausing = pauses and understand(sound[:fed])[-1:] != understand(sound[: fed + 40])[-1:]
+                dictation.is_pausing = pauses and not any(sound[fed - 2 : fed + 2])  # between two words
             else:
                 dictation.is_finishing = True
 
@@ -127,7 +127,7 @@ def test_sound_runs_no_further_ahead_of_the_clock_than_a_vendor_takes() -> None:
     talk.attend(dictation)
     sent, now = 0, 100.0
     while not dictation.is_all_sent:
-        sent += sum(len(message) for message in talk.outgoing(now))
+        sent += sum(len(message) for message in talk.outgoing(now) if isinstance(message, bytes))
         assert sent <= (now - 100.0 + 1.1) * BYTES_PER_SECOND
         wait = talk.wait(now)
         assert wait is not None
