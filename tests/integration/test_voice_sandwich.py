@@ -20,9 +20,10 @@ from app.main import create_app
 from app.models.audio import SPEAKING_RATE, AudioFormat, bytes_of
 from app.models.events import EventSource, Interrupted, SttOutput, TtsChunk, TtsEnd, TurnEnd, TurnEvent, TurnStart
 from app.pipeline.hearing import PartialTranscript, Signal, SpeechBegan, Utterance
+from app.pipeline.tts import Speech
 from tests.asgi import Dial, dialling
 from tests.desk import Desk, make_settings, open_desk
-from tests.fakes import FaultyModel, loud, quiet
+from tests.fakes import FakeTts, FaultyModel, loud, quiet
 from tests.sandwich import FRAME_BYTES, QUIET_SECONDS, Page
 
 pytestmark = pytest.mark.integration
@@ -179,12 +180,16 @@ class Exchange:
 
 
 @asynccontextmanager
-async def exchange(*texts: str | None, hears: bool = True, **options: Any) -> AsyncIterator[Exchange]:
+async def exchange(
+    *texts: str | None, hears: bool = True, tts: FakeTts | None = None, **options: Any
+) -> AsyncIterator[Exchange]:
     """Open the application in this process."""
     hearing = ScriptedHearing(*texts)
+    speech = None if tts is None else Speech(tts, aloud=str)
     model = options.pop("model", None)
     chosen = {"jwt_secret": SECRET, **options}
-    async with open_desk(model=model, voice=Voice(hearing=hearing if hears else None), **chosen) as desk:
+    voice = Voice(hearing=hearing if hears else None, speech=speech)
+    async with open_desk(model=model, voice=voice, **chosen) as desk:
         app = create_app(make_settings(**chosen))
         app.state.services = desk.services
         yield Exchange(app, desk, hearing)
@@ -536,3 +541,66 @@ async def test_words_do_not_wait_for_sound(monkeypatch: pytest.MonkeyPatch) -> N
         await caller.until("stt_output", 2)
 
     assert len(caller.page.sound) < len(speech(1000))
+
+
+# Both.
+
+
+def spoken(tts: FakeTts) -> bytes:
+    """Return the sound of all that a voice has said."""
+    return b"".join(tts.sound(text) for text in tts.spoken)
+
+
+async def test_a_spoken_conversation_is_heard_whole_and_timed_on_the_page() -> None:
+    tts = FakeTts(ms_per_character=10)
+    async with exchange("Necesito un taxi", "Calle 72 con 43", tts=tts) as here, here.call() as caller:
+        for number in (1, 2):
+            caller.say()
+            await caller.answer(number)
+            caller.pause()
+
+    assert caller.page.sound == spoken(tts)
+    assert caller.page.shown("stt") == ["Necesito un taxi", "Calle 72 con 43"]
+    assert len(caller.page.shown("agent")) == 2
+    assert len(caller.page.latencies) == 2
+    assert caller.furthest_ahead <= LEAD_SECONDS
+    assert caller.page.types()[-1] == "agent_end"
+
+
+async def test_who_interrupts_hears_no_more_of_the_answer_than_the_page_already_had() -> None:
+    tts = FakeTts(ms_per_character=500)
+    async with exchange("Necesito un taxi", "No, gracias", tts=tts) as here, here.call() as caller:
+        caller.say()
+        await caller.until("tts_chunk", 4)
+        heard_before = len(caller.page.sound)
+        caller.say()
+        await caller.answer()
+        heard = len(caller.page.sound)
+        await caller.until("stt_output", 2)
+        [thread_id] = await here.threads()
+        [_, answer, *_] = await here.desk.stores.conversations.messages(thread_id)
+
+    assert heard <= heard_before + bytes_of(1000 * LEAD_SECONDS, SPEAKING_RATE)
+    assert caller.page.shown("stt") == ["Necesito un taxi", "No, gracias"]
+    assert len(answer.content) < len(tts.spoken[0])
+
+
+async def test_whoever_only_listens_hears_the_answer_to_its_end_and_nothing_twice() -> None:
+    tts = FakeTts(ms_per_character=40)
+    async with exchange("Necesito un taxi", "ajá", tts=tts) as here, here.call() as caller:
+        caller.say()
+        await caller.until("tts_chunk", 4)
+        caller.say()
+        await caller.answer()
+
+    assert caller.page.sound == spoken(tts)
+    assert caller.page.shown("stt") == ["Necesito un taxi"]
+
+
+async def test_an_answer_that_cannot_be_spoken_can_be_read() -> None:
+    async with exchange("Hola", tts=FakeTts(fails_after=0)) as here, here.call() as caller:
+        caller.say()
+        await caller.answer()
+
+    assert len(caller.page.shown("agent")) == 1
+    assert caller.page.sound == b""
