@@ -25,12 +25,15 @@ class Listener:
     def __init__(self) -> None:
         self._waiting: deque[tuple[TurnEvent, int]] = deque()
         self._bell = anyio.Event()
+        self._has_lost = False
 
     def give(self, event: TurnEvent, after_seq: int) -> None:
         """Add an event. Where it is too much the oldest one goes."""
         if len(self._waiting) >= _ROOM:
             lost, _ = self._waiting.popleft()
-            log.warning("sound was not taken", thread_id=lost.thread_id, turn_id=lost.turn_id)
+            if not self._has_lost:
+                log.warning("sound was not taken", thread_id=lost.thread_id, turn_id=lost.turn_id)
+            self._has_lost = True
         self._waiting.append((event, after_seq))
         self._bell.set()
 

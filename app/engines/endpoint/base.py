@@ -12,6 +12,7 @@ class EndpointEngine(Protocol):
         """Return how likely the rider is done, from 0 to 1. Runs off the event loop.
 
         Args:
-            utterance: Mono ``pcm_s16le`` at ``HEARING_RATE``, from its start to the pause that was just noticed.
+            utterance: Mono ``pcm_s16le`` at ``HEARING_RATE``, from its start to the pause that was just noticed; of
+                a long one the last seconds.
         """
         ...
