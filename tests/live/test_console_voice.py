@@ -102,7 +102,9 @@ def likeness(one: Samples, other: Samples) -> float:
 @pytest.fixture(scope="module")
 def spoken() -> PCM:
     """What the browser's microphone hears, again and again."""
-    return noise(6, WAV_RATE, 1)
+    time = np.arange(6 * WAV_RATE) / WAV_RATE
+    syllables = 0.05 + 0.95 * np.sin(np.pi * 2.3 * time) ** 2 * (np.sin(np.pi * 0.7 * time) ** 2)
+    return (noise(6, WAV_RATE, 1) * syllables).astype(np.int16)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -441,9 +443,10 @@ async def test_a_server_that_cannot_hear_says_what_to_install(browser: Browser, 
 
 
 async def test_typed_text_is_read_aloud_where_that_is_wanted(browser: Browser, line: VoiceLine) -> None:
-    async with console(browser, line) as page:
+    async with console(browser, line, viewport={"width": 390, "height": 844}) as page:
         await page.get_by_test_id("voice-settings").locator("summary").click()
         await page.get_by_test_id("voice-aloud").check()
+        await shoot(page, "voice-settings-phone")
         await page.keyboard.press("Escape")
         await page.get_by_test_id("input").fill("Hola")
         await page.get_by_test_id("send").click()
@@ -495,10 +498,11 @@ async def test_the_words_are_marked_as_they_are_heard(browser: Browser, line: Vo
         browser, line, viewport=size, color_scheme="dark" if look == "dark" else "light", reduced_motion="no-preference"
     ) as page:
         await open_microphone(page, line)
+        await line.until(lambda: len(line.sound) >= 150)
         await line.hear("t1", "Hola, necesito un taxi en la calle setenta y dos")
         await line.send(type="agent_chunk", turn_id="t1", agent="NAVEGANTE", text=said)
-        swell = (np.sin(np.arange(4 * SPEAKING_RATE) / 2400) * 0.5 + 0.6) * noise(4, SPEAKING_RATE, 8)
-        await line.say("t1", (swell * 0.6).astype(np.int16))
+        swell = np.sin(np.arange(4 * SPEAKING_RATE) / 3000) ** 2 * noise(4, SPEAKING_RATE, 8)
+        await line.say("t1", swell.astype(np.int16))
         await line.until(lambda: any(ack["played_ms"] >= 1300 for ack in line.of("playback")))
         await expect(page.get_by_test_id("voice-state")).to_have_text("Habla el agente")
         await shoot(page, f"voice-{look}")
