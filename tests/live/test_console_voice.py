@@ -490,13 +490,45 @@ async def test_speech_that_comes_to_nothing_leaves_the_screen(browser: Browser, 
         await expect(caption).to_be_hidden()
 
 
-@pytest.mark.parametrize("look", ["light", "dark", "phone"])
-async def test_the_words_are_marked_as_they_are_heard(browser: Browser, line: VoiceLine, look: str) -> None:
+async def test_presses_in_quick_succession_stay_in_order(browser: Browser, line: VoiceLine) -> None:
+    async with console(browser, line) as page:
+        await page.locator("body").click(position={"x": 300, "y": 20})
+        await open_microphone(page, line)
+        for _ in range(5):
+            await page.get_by_test_id("mic").press("Enter")
+        await line.until(lambda: line.frames[-1]["type"] == "audio_stop")
+        await open_microphone(page, line)
+        await line.until(lambda: len(line.sound) > 10)
+
+    kinds = [frame["type"] for frame in line.frames if frame["type"].startswith("audio_")]
+    assert kinds == ["audio_start", "audio_stop"] * (len(kinds) // 2) + ["audio_start"]
+    assert len(kinds) >= 3
+
+
+async def test_a_pause_stops_the_sound_that_is_here_already(browser: Browser, line: VoiceLine) -> None:
+    speech = noise(1.5, SPEAKING_RATE, 9)
+    async with console(browser, line) as page:
+        await open_microphone(page, line)
+        await line.hear("t1", "hola")
+        await line.send(type="agent_chunk", turn_id="t1", agent="NAVEGANTE", text="Hola.")
+        await line.say("t1", speech)
+        await line.until(lambda: any(ack["played_ms"] >= 300 for ack in line.of("playback")))
+        await page.get_by_test_id("pause").click()
+        await line.came("pause")
+        await line.until(lambda: len(line.sound) >= 100)  # time goes on
+        await page.get_by_test_id("pause").click()
+        await line.came("resume")
+        await line.finish("t1", "Hola.")
+        await line.until(lambda: line.of("playback")[-1]["played_ms"] == 1500)
+        heard, tap = await played(page)
+
+    first, second = sounding(heard)
+    assert abs((first[1] - first[0] + second[1] - second[0]) / tap["rate"] - 1.5) < 0.005
+
+
+async def test_the_words_are_marked_as_they_are_heard(browser: Browser, line: VoiceLine) -> None:
     said = "Perfecto, te recojo en la Calle 72 número 43-25. ¿Cómo quieres pagar? "
-    size = {"width": 390, "height": 844} if look == "phone" else {"width": 1440, "height": 900}
-    async with console(
-        browser, line, viewport=size, color_scheme="dark" if look == "dark" else "light", reduced_motion="no-preference"
-    ) as page:
+    async with console(browser, line, viewport={"width": 1440, "height": 900}, color_scheme="light") as page:
         await open_microphone(page, line)
         await line.until(lambda: len(line.sound) >= 150)
         await line.hear("t1", "Hola, necesito un taxi en la calle setenta y dos")
@@ -505,10 +537,16 @@ async def test_the_words_are_marked_as_they_are_heard(browser: Browser, line: Vo
         await line.say("t1", swell.astype(np.int16))
         await line.until(lambda: any(ack["played_ms"] >= 1300 for ack in line.of("playback")))
         await expect(page.get_by_test_id("voice-state")).to_have_text("Habla el agente")
-        await shoot(page, f"voice-{look}")
         saying = await page.evaluate("[...CSS.highlights.get('saying')].map(String)")
         unheard = await page.evaluate("[...CSS.highlights.get('unheard')].map(String)")
         await expect(page.get_by_test_id("caption")).to_contain_text("Perfecto, te recojo")
+        await shoot(page, "voice-light")
+        await page.emulate_media(color_scheme="dark")
+        await shoot(page, "voice-dark")
+        await page.set_viewport_size({"width": 390, "height": 844})
+        await shoot(page, "voice-phone")
+        await page.emulate_media(reduced_motion="reduce", color_scheme="light")
+        await shoot(page, "voice-calm-phone")
 
     assert set(saying) <= set(said.split())
     assert any(said.endswith(rest) and 0 < len(rest) < len(said) - 10 for rest in unheard)

@@ -82,7 +82,7 @@ class VoiceLine:
         await self.send(type="stt_output", turn_id=turn_id, text=text)
         await self.send(type="turn_start", turn_id=turn_id, epoch="e1")
 
-    async def say(self, turn_id: str, pcm: PCM, from_ms: int = 0, to_ms: int | None = None, step_ms: int = 100) -> None:
+    async def say(self, turn_id: str, pcm: PCM, from_ms: int = 0, to_ms: int | None = None, step_ms: int = 500) -> None:
         """Send a stretch of a turn's speech."""
         rate = SPEAKING_RATE // 1000
         end = len(pcm) // rate if to_ms is None else to_ms
