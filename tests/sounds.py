@@ -47,6 +47,15 @@ def opus_packets(pcm: bytes, *, channels: int = 1) -> list[bytes]:
     return packets + [bytes(packet) for packet in codec.encode(None)]
 
 
+def mulaw(pcm: bytes) -> bytes:
+    """Return mono ``pcm_s16le`` as G.711 encodes it: the sign, eight segments of sixteen steps, all bits inverted."""
+    samples = np.frombuffer(pcm, np.int16).astype(int)
+    magnitude = np.minimum(np.abs(samples), 32635) + 132
+    segment = np.floor(np.log2(magnitude)).astype(int) - 7
+    step = (magnitude >> (segment + 3)) & 15
+    return (~((samples < 0) * 128 | segment << 4 | step) & 255).astype(np.uint8).tobytes()
+
+
 def loudness(pcm: bytes) -> float:
     """Return the root of the mean square of mono ``pcm_s16le``."""
     samples = np.frombuffer(pcm, np.int16).astype(float)

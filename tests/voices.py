@@ -17,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 import soxr
+from num2words import num2words
 from rapidfuzz.distance import Levenshtein
 
 from app.engines.tts.kokoro import SAMPLE_RATE, load_kokoro
@@ -101,9 +102,10 @@ def chunks(pcm: bytes, milliseconds: int = 32) -> Iterator[bytes]:
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text without case, accents and punctuation; numbers as digits where they are digits."""
-    plain = unicodedata.normalize("NFD", text.casefold()).encode("ascii", "ignore").decode()
-    return re.findall(r"[a-z]+|\d+", plain)
+    """Return the words of a text without case, accents and punctuation, its numbers as they are said."""
+    said = re.sub(r"\d+", lambda digits: f" {num2words(int(digits.group()), lang='es')} ", text)
+    plain = unicodedata.normalize("NFD", said.casefold()).encode("ascii", "ignore").decode()
+    return re.findall(r"[a-z]+", plain)
 
 
 def word_errors(said: str, understood: str) -> float:

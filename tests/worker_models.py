@@ -4,12 +4,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
 
 
-def load_obedient(count_file: Path | None = None) -> Callable[[str], Iterator[str]]:
+def load_obedient(count_file: Path | None = None) -> Callable[[str], Generator[str]]:
     """Load a model that does what it is told; the file has a line for each time that it was loaded."""
     if count_file is not None:
         with count_file.open("a") as loads:
@@ -17,18 +17,18 @@ def load_obedient(count_file: Path | None = None) -> Callable[[str], Iterator[st
     return partial(_obey)
 
 
-def load_never() -> Callable[[str], Iterator[str]]:
+def load_never() -> Callable[[str], Generator[str]]:
     """Fail to load."""
     raise FileNotFoundError("no such model")
 
 
-def load_for_ever() -> Callable[[str], Iterator[str]]:
+def load_for_ever() -> Callable[[str], Generator[str]]:
     """Take longer to load than anybody waits."""
     time.sleep(600)
     raise AssertionError
 
 
-def _obey(order: str) -> Iterator[str]:
+def _obey(order: str) -> Generator[str]:
     verb, _, rest = order.partition(" ")
     if verb == "say":
         yield from rest.split()

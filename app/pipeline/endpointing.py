@@ -105,6 +105,11 @@ class Endpointer:
         return self._began is not None
 
     @property
+    def is_paused(self) -> bool:
+        """Whether an utterance is in a pause."""
+        return self._is_paused
+
+    @property
     def is_undecided(self) -> bool:
         """Whether more is to be said of an utterance: it has not ended, or not settled."""
         return self._began is not None or self._awaits_settling

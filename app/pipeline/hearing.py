@@ -164,6 +164,8 @@ class Ear:
         self._activity = hearing.vad.open()
         self._endpointer = Endpointer(hearing.rules)
         self._before: deque[bytes] = deque(maxlen=-(-(hearing.rules.start_ms + _PREROLL_MS) // FRAME_MS))
+        # The silence of a pause, which is part of the utterance where it goes on.
+        self._held_back: list[bytes] = []
         self._recent: deque[bytes] = deque(maxlen=_RECENT_MS // FRAME_MS)
         self._last_voice_at = 0.0
         self._judgement = anyio.CancelScope()
@@ -254,14 +256,19 @@ class Ear:
         while len(sound) >= FRAME_BYTES:
             frame = bytes(sound[:FRAME_BYTES])
             del sound[:FRAME_BYTES]
+            was_paused = self._endpointer.is_paused
             change = self._endpointer.push(self._activity.probability(frame))
             if self._endpointer.is_voiced:
                 self._last_voice_at = arrived_at
-            if self._endpointer.is_speaking and not isinstance(change, Began):
-                self._recent.append(frame)
-                await self._heard_in.send(frame)
+            if isinstance(change, Began) or not self._endpointer.is_speaking:
+                self._before.extend((*self._held_back, frame))
+                self._held_back.clear()
             else:
-                self._before.append(frame)
+                self._recent.append(frame)
+                self._held_back.append(frame)
+                if not (was_paused and self._endpointer.is_paused):
+                    await self._heard_in.send(b"".join(self._held_back))
+                    self._held_back.clear()
             await self._pass_on(change)
             # Much may have come at once, and others want to be heard too.
             await checkpoint()

@@ -316,6 +316,44 @@ def test_a_taxi_that_was_ordered_while_the_rider_spoke_is_ordered() -> None:
     run(scenario)
 
 
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seconds=st.floats(0, 6), ordering=st.floats(0, 4), steps=st.integers(0, 60))
+def test_whenever_the_rider_speaks_a_taxi_is_ordered_and_told_of_or_neither(
+    seconds: float, ordering: float, steps: int
+) -> None:
+    async def scenario() -> None:
+        bookings = FaultyBookings()
+        async with calling(stores=make_stores(bookings=bookings)) as caller:
+            await caller.ask_for_a_taxi()
+            bookings.go_on = anyio.Event()
+
+            async def let_go() -> None:
+                await bookings.entered.wait()
+                await anyio.sleep(ordering)
+                bookings.go_on.set()
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(let_go)
+                with anyio.CancelScope() as scope:
+
+                    async def cut() -> None:
+                        await anyio.sleep(seconds)
+                        for _ in range(steps):
+                            await anyio.lowlevel.checkpoint()
+                        scope.cancel()
+
+                    tasks.start_soon(cut)
+                    await caller.say("Sí, confirmo", playing())
+                tasks.cancel_scope.cancel()
+            end = end_of(await caller.logged(f"turn{caller.turns}"))
+            assert [booking.booking_id for booking in await bookings.list("t")] == [
+                booking_id for booking_id in [end.booking_id] if booking_id is not None
+            ]
+            await agree(caller, f"turn{caller.turns}", end.text)
+
+    run(scenario)
+
+
 def test_something_is_said_while_the_taxi_is_being_ordered() -> None:
     async def scenario() -> None:
         bookings = FaultyBookings()

@@ -1,9 +1,9 @@
 """``/ws`` as the voice-sandwich demo's web client uses it: a call is a microphone, a thread, and sound in time."""
 
 import base64
-from array import array
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import groupby
 from typing import Any
 
 import anyio
@@ -15,101 +15,19 @@ from fastapi import FastAPI
 from app.api.dialects.pacing import LEAD_SECONDS
 from app.bootstrap.voice import Voice
 from app.core.clock import now_ms
-from app.core.errors import BadInput, SttError
 from app.main import create_app
-from app.models.audio import SPEAKING_RATE, AudioFormat, bytes_of
+from app.models.audio import SPEAKING_RATE, bytes_of
 from app.models.events import EventSource, Interrupted, SttOutput, TtsChunk, TtsEnd, TurnEnd, TurnEvent, TurnStart
-from app.pipeline.hearing import PartialTranscript, Signal, SpeechBegan, Utterance
+from app.services.voice import VoiceSession
 from tests.asgi import Dial, dialling
 from tests.desk import Desk, make_settings, open_desk
-from tests.fakes import FaultyModel, loud, quiet
+from tests.fakes import Broken, FakeStt, FakeTts, FaultyModel, loud, quiet
 from tests.sandwich import FRAME_BYTES, QUIET_SECONDS, Page
+from tests.voice import make_voice
 
 pytestmark = pytest.mark.integration
 
 SECRET = "a secret that is long enough for HS256"
-
-
-class ScriptedEar:
-    """Takes loud frames for speech, and a quiet one after them for its end; what was said is in a script."""
-
-    def __init__(self, hearing: "ScriptedHearing") -> None:
-        self._hearing = hearing
-        self._signals: list[Signal | BaseException | None] = []
-        self._bell = anyio.Event()
-        self._speaks = False
-        self.audio = bytearray()
-
-    def push(self, frame: bytes) -> None:
-        if len(frame) % 2:
-            raise BadInput("El audio no está en muestras de 16 bits.", code="invalid_audio")
-        self.audio += frame
-        is_loud = max(array("h", frame), default=0) > 1000
-        if is_loud and self._hearing.fails:
-            self._give(RuntimeError("the engine broke"))
-        elif is_loud and not self._speaks:
-            self._speaks = True
-            self._give(SpeechBegan())
-            if (text := self._hearing.next_text) is not None:
-                self._give(PartialTranscript(text.split()[0]))
-        elif not is_loud and self._speaks:
-            self._end()
-
-    def finish(self) -> None:
-        if self._speaks:
-            self._end()
-        self._give(None)
-
-    def __aiter__(self) -> "ScriptedEar":
-        return self
-
-    async def __anext__(self) -> Signal:
-        while not self._signals:
-            self._bell = anyio.Event()
-            await self._bell.wait()
-        signal = self._signals.pop(0)
-        if isinstance(signal, BaseException):
-            raise signal
-        if signal is None:
-            raise StopAsyncIteration
-        return signal
-
-    def _end(self) -> None:
-        self._speaks = False
-        text = self._hearing.next_text
-        self._hearing.said += 1
-        failure = SttError() if text is None else None
-        self._give(Utterance(text or "", speech_ms=200, ended_at=0, failure=failure))
-
-    def _give(self, signal: Signal | BaseException | None) -> None:
-        self._signals.append(signal)
-        self._bell.set()
-
-
-class ScriptedHearing:
-    """Hears what a script says, over all microphones; what is None is not understood."""
-
-    def __init__(self, *texts: str | None) -> None:
-        self.texts: Sequence[str | None] = texts
-        self.said = 0
-        self.fails = False
-        self.is_unreachable = False
-        self.ears: list[ScriptedEar] = []
-        self.audio: list[AudioFormat] = []
-
-    @property
-    def next_text(self) -> str | None:
-        return self.texts[self.said] if self.said < len(self.texts) else ""
-
-    @asynccontextmanager
-    async def open(self, audio: AudioFormat, language: str) -> AsyncIterator[ScriptedEar]:
-        await anyio.lowlevel.checkpoint()
-        if self.is_unreachable:
-            raise SttError
-        self.audio.append(audio)
-        ear = ScriptedEar(self)
-        self.ears.append(ear)
-        yield ear
 
 
 class Caller:
@@ -124,8 +42,12 @@ class Caller:
 
     def say(self) -> None:
         """Say something, in frames as the page sends them."""
-        for at in range(0, FRAME_BYTES * 5, FRAME_BYTES):
-            self.dial.send((loud(300) + quiet(200))[at : at + FRAME_BYTES])
+        self.sound(loud(500) + quiet(2000))
+
+    def sound(self, pcm: bytes) -> None:
+        """Make a sound, in frames as the page sends them."""
+        for at in range(0, len(pcm), FRAME_BYTES):
+            self.dial.send(pcm[at : at + FRAME_BYTES])
 
     async def until(self, kind: str, count: int = 1) -> list[dict[str, Any]]:
         """Return the frames of a type, once there are so many."""
@@ -163,10 +85,10 @@ class Caller:
 class Exchange:
     """The application over a desk, its hearing, and who calls it."""
 
-    def __init__(self, app: FastAPI, desk: Desk, hearing: ScriptedHearing) -> None:
+    def __init__(self, app: FastAPI, desk: Desk, stt: FakeStt) -> None:
         self.app = app
         self.desk = desk
-        self.hearing = hearing
+        self.stt = stt
 
     @asynccontextmanager
     async def call(self, **headers: str) -> AsyncIterator[Caller]:
@@ -179,15 +101,16 @@ class Exchange:
 
 
 @asynccontextmanager
-async def exchange(*texts: str | None, hears: bool = True, **options: Any) -> AsyncIterator[Exchange]:
-    """Open the application in this process."""
-    hearing = ScriptedHearing(*texts)
+async def exchange(*texts: str, tts: FakeTts | None = None, **options: Any) -> AsyncIterator[Exchange]:
+    """Open the application in this process, with ears that hear these texts one after the other."""
+    stt = options.pop("stt", None) or FakeStt(texts)
+    voice = options.pop("voice", None) or make_voice(stt, tts)
     model = options.pop("model", None)
     chosen = {"jwt_secret": SECRET, **options}
-    async with open_desk(model=model, voice=Voice(hearing=hearing if hears else None), **chosen) as desk:
+    async with open_desk(model=model, voice=voice, **chosen) as desk:
         app = create_app(make_settings(**chosen))
         app.state.services = desk.services
-        yield Exchange(app, desk, hearing)
+        yield Exchange(app, desk, stt)
 
 
 # Words.
@@ -203,31 +126,28 @@ async def test_a_conversation_by_voice_is_on_the_page_turn_by_turn() -> None:
         await caller.answer(2)
         shown = caller.page
 
-    assert first[:3] == ["stt_chunk", "stt_chunk", "stt_output"]
+    assert [kind for kind, _ in groupby(first)][:2] == ["stt_chunk", "stt_output"]
     assert first[-1] == "agent_end"
     assert first.count("agent_end") == 1
     assert "agent_chunk" in first
     assert shown.shown("stt") == ["Necesito un taxi", "Calle 72 con 43"]
     assert len(shown.shown("agent")) == 2
     assert any("ValidateAddress" in line for line in shown.shown("tool"))
-    assert here.hearing.audio == [AudioFormat("pcm_s16le", 16_000)]
 
 
-async def test_all_sound_goes_to_the_microphone_from_the_first_frame_on() -> None:
-    async with exchange() as here, here.call() as caller:
-        sent = [bytes([n]) * FRAME_BYTES for n in range(3)]
-        for frame in sent:
-            caller.dial.send(frame)
-        caller.dial.send(b"")
-        caller.dial.send("now")
-        await caller.until("error")
-        [ear] = here.hearing.ears
+async def test_all_sound_is_heard_from_the_first_frame_on() -> None:
+    async with exchange("Hola") as here, here.call() as caller:
+        caller.say()
+        await caller.answer()
+        [recognition] = here.stt.recognitions
 
-        assert ear.audio == b"".join(sent)
+    assert loud(500) in recognition.audio
 
 
-async def test_what_was_not_understood_is_said_so_and_the_next_thing_is() -> None:
-    async with exchange(None, "Hola") as here, here.call() as caller:
+@pytest.mark.parametrize("fault", [{"fail": {0}}, {"crash": {0}}], ids=["fails", "crashes"])
+async def test_what_was_not_understood_is_said_so_and_the_next_thing_is(fault: dict[str, set[int]]) -> None:
+    stt = FakeStt(["", "Hola"], **fault)  # type: ignore[arg-type]
+    async with exchange(stt=stt) as here, here.call() as caller:
         caller.say()
         [error] = await caller.until("error")
         caller.say()
@@ -293,7 +213,7 @@ async def test_a_page_of_somebody_else_is_not_let_in() -> None:
         await caller.dial.ended.wait()
 
     assert not caller.dial.is_accepted
-    assert here.hearing.ears == []
+    assert here.desk.services.voice.sessions == 0
 
 
 async def test_a_page_of_this_machine_is_let_in_from_another_port() -> None:
@@ -325,25 +245,28 @@ async def test_one_microphone_more_than_there_may_be_is_told_so_and_closed() -> 
 
 
 async def test_a_server_that_does_not_hear_says_so_and_closes() -> None:
-    async with exchange(hears=False) as here, here.call() as caller:
+    async with exchange(voice=Voice()) as here, here.call() as caller:
         assert await caller.closed() == 1013
 
     assert [frame["code"] for frame in caller.page.frames] == ["invalid_audio"]
 
 
-async def test_an_engine_that_cannot_be_reached_is_told_and_the_socket_closed() -> None:
-    async with exchange() as here:
-        here.hearing.is_unreachable = True
-        async with here.call() as caller:
-            assert await caller.closed() == 1013
-
-    assert [frame["code"] for frame in caller.page.frames] == ["stt_failed"]
-
-
-async def test_a_microphone_that_breaks_is_told_and_closed_with_the_next_frame() -> None:
-    async with exchange() as here, here.call() as caller:
-        here.hearing.fails = True
+async def test_an_engine_that_cannot_be_reached_is_told_with_every_utterance() -> None:
+    async with exchange(stt=FakeStt(is_unreachable=True)) as here, here.call() as caller:
         caller.say()
+        [error] = await caller.until("error")
+        caller.say()
+        await caller.until("error", 2)
+
+    assert error["code"] == "stt_failed"
+
+
+async def test_a_microphone_that_breaks_is_told_and_closed_with_the_next_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def break_down(session: VoiceSession) -> None:
+        raise Broken
+
+    monkeypatch.setattr(VoiceSession, "listen", break_down)
+    async with exchange() as here, here.call() as caller:
         [error] = await caller.until("error")
         caller.say()
 
@@ -365,7 +288,7 @@ async def test_where_riders_must_log_in_a_page_that_cannot_is_closed_with_4401()
         assert await caller.closed() == 4401
 
     assert [frame["code"] for frame in caller.page.frames] == ["not_authenticated"]
-    assert here.hearing.ears == []
+    assert here.desk.services.voice.sessions == 0
 
 
 async def test_a_proxy_may_say_who_calls() -> None:
@@ -414,7 +337,7 @@ async def test_who_calls_again_begins_anew() -> None:
 async def test_what_was_being_said_when_the_page_was_closed_becomes_a_turn() -> None:
     async with exchange("Necesito un taxi") as here:
         async with here.call() as caller:
-            caller.dial.send(loud(100))
+            caller.sound(loud(700))
             await caller.until("stt_chunk")
         while not await here.threads():
             await anyio.lowlevel.checkpoint()
@@ -536,3 +459,66 @@ async def test_words_do_not_wait_for_sound(monkeypatch: pytest.MonkeyPatch) -> N
         await caller.until("stt_output", 2)
 
     assert len(caller.page.sound) < len(speech(1000))
+
+
+# Both.
+
+
+def spoken(tts: FakeTts) -> bytes:
+    """Return the sound of all that a voice has said."""
+    return b"".join(tts.sound(text) for text in tts.spoken)
+
+
+async def test_a_spoken_conversation_is_heard_whole_and_timed_on_the_page() -> None:
+    tts = FakeTts(ms_per_character=10)
+    async with exchange("Necesito un taxi", "Calle 72 con 43", tts=tts) as here, here.call() as caller:
+        for number in (1, 2):
+            caller.say()
+            await caller.answer(number)
+            caller.pause()
+
+    assert caller.page.sound == spoken(tts)
+    assert caller.page.shown("stt") == ["Necesito un taxi", "Calle 72 con 43"]
+    assert len(caller.page.shown("agent")) == 2
+    assert len(caller.page.latencies) == 2
+    assert caller.furthest_ahead <= LEAD_SECONDS
+    assert caller.page.types()[-1] == "agent_end"
+
+
+async def test_who_interrupts_hears_no_more_of_the_answer_than_the_page_already_had() -> None:
+    tts = FakeTts(ms_per_character=500)
+    async with exchange("Necesito un taxi", "No, gracias", tts=tts) as here, here.call() as caller:
+        caller.say()
+        await caller.until("tts_chunk", 4)
+        heard_before = len(caller.page.sound)
+        caller.say()
+        await caller.answer()
+        heard = len(caller.page.sound)
+        await caller.until("stt_output", 2)
+        [thread_id] = await here.threads()
+        [_, answer, *_] = await here.desk.stores.conversations.messages(thread_id)
+
+    assert heard <= heard_before + bytes_of(1000 * LEAD_SECONDS, SPEAKING_RATE)
+    assert caller.page.shown("stt") == ["Necesito un taxi", "No, gracias"]
+    assert len(answer.content) < len(tts.spoken[0])
+
+
+async def test_whoever_only_listens_hears_the_answer_to_its_end_and_nothing_twice() -> None:
+    tts = FakeTts(ms_per_character=40)
+    async with exchange("Necesito un taxi", "ajá", tts=tts) as here, here.call() as caller:
+        caller.say()
+        await caller.until("tts_chunk", 4)
+        caller.say()
+        await caller.answer()
+
+    assert caller.page.sound == spoken(tts)
+    assert caller.page.shown("stt") == ["Necesito un taxi"]
+
+
+async def test_an_answer_that_cannot_be_spoken_can_be_read() -> None:
+    async with exchange("Hola", tts=FakeTts(fails_after=0)) as here, here.call() as caller:
+        caller.say()
+        await caller.answer()
+
+    assert len(caller.page.shown("agent")) == 1
+    assert caller.page.sound == b""

@@ -18,12 +18,12 @@ _ARGS = [
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    """Start a headless browser."""
+async def chromium(*flags: str) -> AsyncIterator[Browser]:
+    """Start a headless browser, with more of its own flags."""
     path = shutil.which("chromium")
     assert path, "chromium is not installed; scripts/test installs it or says how"
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=_ARGS)
+        browser = await playwright.chromium.launch(executable_path=path, args=[*_ARGS, *flags])
         try:
             yield browser
         finally:

@@ -33,6 +33,8 @@ def _page(path: Path) -> tuple[str, dict[str, str]]:
     for kind, body in _INLINE.findall(html):
         digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
         hashes[kind].append(f"'sha256-{digest}'")
+    if path == _CONSOLE:
+        hashes["script"].append("blob:")  # what runs on the audio thread, which the page makes out of its own script
     allowed = {kind: " ".join(found) or "'none'" for kind, found in hashes.items()}
     policy = (
         f"default-src 'none'; script-src {allowed['script']}; style-src {allowed['style']}; "

@@ -55,7 +55,7 @@ class AssemblyAiWire:
     """
 
     smallest = bytes_of(50, HEARING_RATE)
-    largest = bytes_of(1000, HEARING_RATE)
+    largest = bytes_of(100, HEARING_RATE)  # a second is allowed, and would all count as sent ahead
     ahead_seconds: float | None = 1.0  # sound faster than real time is refused, however it is measured
     flush = json.dumps({"type": "ForceEndpoint"})
     flushes_at_pauses = False  # a turn is understood as a whole

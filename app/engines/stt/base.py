@@ -28,7 +28,10 @@ class Recognition(Protocol):
         ...
 
     def pause(self) -> None:
-        """Take note that the rider fell silent just now: a moment to work ahead, for this may be the end."""
+        """Take note that the rider fell silent just now: a moment to work ahead, for this may be the end.
+
+        No sound follows unless the rider goes on; then it comes with the silence between.
+        """
         ...
 
     def partials(self) -> AsyncIterator[str]:

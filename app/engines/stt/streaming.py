@@ -128,14 +128,9 @@ class Dictation:
         return not self._sound
 
     @property
-    def waiting(self) -> int:
-        """How much sound the connection does not have, in bytes."""
-        return len(self._sound) - self._sent
-
-    @property
     def is_all_sent(self) -> bool:
         """Whether the connection has all the sound there is."""
-        return self.waiting == 0
+        return self._sent == len(self._sound)
 
     @property
     def is_settled(self) -> bool:
@@ -163,7 +158,8 @@ class Dictation:
 
         The end of an utterance that is finishing is filled up with silence.
         """
-        if self.waiting == 0 or (self.waiting < smallest and not self.is_finishing):
+        waiting = len(self._sound) - self._sent
+        if waiting == 0 or (waiting < smallest and not self.is_finishing):
             return None
         piece = bytes(self._sound[self._sent : self._sent + largest])
         self._sent += len(piece)
@@ -233,7 +229,7 @@ class Talk:
             messages += self._sound(dictation, now)
             if dictation.is_finishing and dictation.is_all_sent:
                 messages += self._end(now)
-            elif dictation.is_pausing and self._wire.flushes_at_pauses and dictation.waiting < self._wire.smallest:
+            elif dictation.is_pausing and self._wire.flushes_at_pauses and dictation.is_all_sent:
                 dictation.is_pausing = False
                 self._unanswered += 1
                 messages.append(self._wire.flush)
@@ -245,8 +241,11 @@ class Talk:
 
     def _sound(self, dictation: Dictation, now: float) -> list[str | bytes]:
         pieces: list[str | bytes] = []
+        # A flush cuts where the sound ends: nothing of the last word may wait for more.
+        is_flushed = dictation.is_pausing and self._wire.flushes_at_pauses
+        smallest = BYTES_PER_SAMPLE if is_flushed else self._wire.smallest
         while self._may_send(now):
-            piece = dictation.take(self._wire.smallest, self._wire.largest)
+            piece = dictation.take(smallest, self._wire.largest)
             if piece is None:
                 break
             self._position += len(piece)

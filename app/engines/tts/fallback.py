@@ -83,6 +83,8 @@ class FallbackTts:
         self.name = ",".join(engine.name for engine in engines)
         rates = {engine.sample_rate for engine in engines}
         self.sample_rate = rates.pop() if len(rates) == 1 else SPEAKING_RATE
+        for rate in rates:
+            _converter(rate, self.sample_rate)  # what it imports is imported here, before anybody is served
 
     async def speak(self, text: str, *, language: str = "es") -> AsyncGenerator[bytes]:
         """See ``TtsEngine``."""
@@ -159,7 +161,7 @@ def _converter(source: int, target: int) -> Callable[[bytes, bool], bytes]:
         return lambda sound, _is_last: sound
     # Only engines of this machine speak at other rates, and those need the extra that brings both of these.
     import numpy
-    import soxr
+    import soxr  # type: ignore[import-untyped]
 
     stream: Any = soxr.ResampleStream(source, target, 1, dtype="int16", quality="QQ")
 

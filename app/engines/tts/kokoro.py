@@ -5,15 +5,23 @@ sent as soon as it is there.
 """
 
 import json
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from app.core.errors import TtsError
+from app.engines.worker import WorkerPool
 
 SAMPLE_RATE = 24_000
 
 _SAME_SOUNDS = {"tʃ": "ʧ", "dʒ": "ʤ", "ts": "ʦ"}
 """Affricates are one letter in Kokoro's alphabet."""
 _MAX_PHONEMES = 509
+_MAX_THREADS = 2
+"""More do not make it faster."""
 _LOUD = 0.008
 """Of full scale; less at the ends of a piece is the model's own silence, which is cut."""
 _LEAD_MS = 25
@@ -22,7 +30,37 @@ _PAUSES_MS = {",": 120, ";": 180, ":": 180, ".": 260, "!": 260, "?": 260, "…":
 """Silence after a piece that ends so, if another one follows."""
 
 
-def load_kokoro(folder: Path, voice: str, speed: float, threads: int) -> Callable[[tuple[str, str]], Iterator[bytes]]:
+class KokoroTts:
+    """Speaks with Kokoro.
+
+    Args:
+        folder: Holds ``kokoro.onnx``, ``vocab.json`` and ``voices/``.
+        voice: A file of ``voices/``, without ``.bin``.
+        speed: 1 is the voice's own.
+        timeout: Seconds without sound after which it failed.
+    """
+
+    name = "kokoro"
+    sample_rate = SAMPLE_RATE
+
+    def __init__(self, folder: Path, voice: str = "ef_dora", *, speed: float = 1.0, timeout: float = 10) -> None:
+        threads = min(_MAX_THREADS, os.cpu_count() or 1)
+        self.pool: WorkerPool[tuple[str, str], bytes] = WorkerPool(
+            self.name, partial(load_kokoro, folder, voice, speed, threads), error=TtsError, timeout=timeout
+        )
+
+    async def speak(self, text: str, *, language: str = "es") -> AsyncGenerator[bytes]:
+        """Yield the sound of a sentence, clause by clause.
+
+        Raises:
+            TtsError: It failed.
+        """
+        async with aclosing(self.pool.submit((text, language)).pieces()) as pieces:
+            async for piece in pieces:
+                yield piece
+
+
+def load_kokoro(folder: Path, voice: str, speed: float, threads: int) -> Callable[[tuple[str, str]], Generator[bytes]]:
     """Load the model in a worker process, and return what speaks a text in a language with it.
 
     Args:
@@ -68,7 +106,7 @@ def load_kokoro(folder: Path, voice: str, speed: float, threads: int) -> Callabl
         )
         return made.ravel()
 
-    def speak(request: tuple[str, str]) -> Iterator[bytes]:
+    def speak(request: tuple[str, str]) -> Generator[bytes]:
         text, language = request
         espeak.use(language)
         pause_ms = 0

@@ -18,9 +18,9 @@ de del a al en con por para pa sin entre hasta desde hacia sobre tras según
 el la los las lo un una unos unas mi mis tu su sus este esta estos estas ese esa cada
 es son somos era sería serían queda quedan estoy estamos vivo voy vamos vengo salgo ir quiero quisiera necesito
 necesitamos deseo solicito requiero pedir pagar recoger recójame recójanme lléveme llámame llamo puede puedes podría
-puedo tengo número numero numeral nro núm guion guión raya calle cll cl carrera cra kra cr kr diagonal dg transversal tv avenida av
-circular vía autopista kilómetro kilometro barrio urbanización sector edificio conjunto apartamento apto torre bloque
-manzana lote frente cerca lado diagonal
+puedo tengo número numero numeral nro núm guion guión raya calle cll cl carrera cra kra cr kr diagonal dg transversal tv
+avenida av circular vía autopista kilómetro kilometro barrio urbanización sector edificio conjunto apartamento apto
+torre bloque manzana lote frente cerca lado diagonal
 perdón perdona perdone digo corrijo dicho espera espere espéreme espérame momento momentico
 """)
 """Words that more must follow, as they are written: «está», «sí» and «él» may end what «esta», «si» and «el» do not."""

@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from app.core.errors import BadInput, RateLimited, SttError
 from app.engines.codecs.formats import open_decoder
@@ -136,6 +138,18 @@ async def test_the_engine_is_told_language_terms_and_pauses() -> None:
     assert (stt.hints.language, list(stt.hints.terms)) == ("es", ["calle Murillo"])
     assert len(stt.recognitions) == 1
     assert len(stt.recognitions[0].pauses) == 2
+
+
+async def test_a_pause_is_silent_to_the_engine_unless_the_speaker_goes_on() -> None:
+    stt = FakeStt(["uno", "dos"])
+    sound = WORD + quiet(320) + WORD
+    await hear(hearing(stt), [quiet(320), sound, PAUSE, WORD])
+    first, second = stt.recognitions
+
+    assert sound in first.audio
+    assert len(first.audio) == first.pauses[-1]
+    assert duration_ms(first.pauses[0], HEARING_RATE) == pytest.approx(300 + 800 + 160, abs=64)
+    assert WORD in second.audio
 
 
 async def test_partial_transcripts_come_when_they_change_and_are_never_empty() -> None:
@@ -294,7 +308,8 @@ async def test_an_end_of_turn_engine_that_fails_leaves_silence_to_decide() -> No
 async def test_an_engine_that_fails_costs_one_utterance(fault: dict[str, Any]) -> None:
     stt = FakeStt(["uno", "dos"], **fault)
 
-    signals = await hear(hearing(stt, stt_timeout_seconds=0.05), [WORD, PAUSE, WORD, PAUSE])
+    patience = 0.3 if stt.hang else NEVER
+    signals = await hear(hearing(stt, stt_timeout_seconds=patience), [WORD, PAUSE, WORD, PAUSE])
 
     lost, heard = utterances(signals)
     assert isinstance(lost.failure, SttError)
@@ -579,3 +594,34 @@ async def test_others_have_their_turn_while_a_minute_is_heard_at_once() -> None:
 
     assert max(steps) <= 2
     assert sum(steps) == (1 << 20) // FRAME_BYTES
+
+
+MOMENTS = st.lists(
+    st.tuples(st.sampled_from([loud, quiet]), st.integers(1, 60).map(lambda frames: frames * 32)), max_size=10
+)
+NUMBERS = st.frozensets(st.integers(0, 5))
+
+
+@settings(max_examples=30, deadline=None)
+@given(MOMENTS, st.integers(100, 40_000).map(lambda samples: samples * 2), NUMBERS, NUMBERS, st.booleans())
+async def test_whatever_is_said_and_fails_every_beginning_has_one_end(
+    moments: list[tuple[Callable[[float], bytes], int]],
+    size: int,
+    fail: frozenset[int],
+    crash: frozenset[int],
+    wants_more: bool,
+) -> None:
+    sound = b"".join(make(milliseconds) for make, milliseconds in moments)
+    stt = FakeStt([f"utterance {number}" for number in range(20)], fail=fail, crash=crash)
+    ears = hearing(stt, is_unfinished=lambda _: wants_more, rules=EndpointRules(max_utterance_ms=4000))
+
+    signals = await hear(ears, [sound[start : start + size] for start in range(0, len(sound), size)])
+
+    assert_well_formed(signals)
+    for utterance in utterances(signals):
+        assert bool(utterance.text) != bool(utterance.failure)
+        assert 0 < utterance.speech_ms <= 8000
+    understood = " ".join(texts(signals)).split()[1::2]
+    if not wants_more:
+        assert understood == [str(number) for number in range(len(stt.recognitions)) if number not in fail | crash]
+    assert stt.open_sessions == stt.open_recognitions == 0

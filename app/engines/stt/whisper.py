@@ -1,0 +1,315 @@
+"""Whisper by faster-whisper, on this machine, in processes of its own.
+
+It understands an utterance as a whole, so nothing is known before it is over. What it costs grows with the window
+that it looks at, thirty seconds as it was trained: here the window is only as long as the utterance and a little
+silence, which takes a quarter of the time for the same words.
+
+A pause may be the end, so it is decoded at once; where it was the end, the transcript is there when that is decided.
+"""
+
+import os
+import re
+import unicodedata
+import zlib
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import anyio
+
+from app.core.errors import SttError
+from app.engines.stt.base import Recognition, SpeechHints, SttSession
+from app.engines.worker import Call, WorkerPool
+from app.models.audio import HEARING_RATE, bytes_of
+
+FINAL, AHEAD, PARTIAL = range(3)
+"""How urgent a decode is."""
+
+_PARTIAL_EVERY_MS = 1000
+"""New speech after which a transcript in between is worth its time."""
+_PARTIAL_UNTIL_MS = 25_000
+"""Longer speech takes several windows: too much for what is thrown away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decode:
+    """What a worker is asked."""
+
+    audio: bytes
+    """Mono ``pcm_s16le`` at ``HEARING_RATE``."""
+    language: str
+    terms: tuple[str, ...]
+    beam: int = 5
+
+
+class WhisperStt:
+    """Speech to text with Whisper; all sessions share its workers.
+
+    Args:
+        model: A folder with a CTranslate2 model, or the name of one that is fetched from its hub.
+        workers: Processes, and with it utterances that are decoded at once.
+        timeout: Seconds that a transcript may take.
+    """
+
+    name = "whisper"
+
+    def __init__(self, model: str, *, workers: int = 1, timeout: float = 10) -> None:
+        threads = max(1, min(4, (os.cpu_count() or 1) // workers))
+        self.pool: WorkerPool[Decode, str] = WorkerPool(
+            self.name,
+            partial(load_whisper, model, threads),
+            error=SttError,
+            processes=workers,
+            timeout=timeout,
+            load_timeout=600,
+        )
+
+    @asynccontextmanager
+    async def open(self, hints: SpeechHints) -> AsyncIterator[SttSession]:
+        """Open a session: hints for all its utterances."""
+        yield _Session(self.pool, hints)
+
+
+class _Session:
+    def __init__(self, pool: WorkerPool[Decode, str], hints: SpeechHints) -> None:
+        self._pool = pool
+        self._blank = Decode(audio=b"", language=hints.language, terms=tuple(hints.terms))
+
+    @asynccontextmanager
+    async def recognise(self) -> AsyncIterator[Recognition]:
+        utterance = _Utterance(self._pool, self._blank)
+        try:
+            yield utterance
+        finally:
+            utterance.forget()
+
+
+class _Utterance:
+    """One utterance; what was decoded of it is worth keeping for as long as nothing was said since."""
+
+    def __init__(self, pool: WorkerPool[Decode, str], blank: Decode) -> None:
+        self._pool = pool
+        self._blank = blank
+        self._audio = bytearray()
+        self._ahead: Call[Decode, str] | None = None
+        self._overtaken: Call[Decode, str] | None = None
+        self._decoded_bytes = 0
+        self._is_over = False
+        self._changed = anyio.Event()
+
+    def feed(self, audio: bytes) -> None:
+        self._audio += audio
+        if self._ahead is not None:  # it was not the end; what was understood so far is still worth showing
+            if self._overtaken is not None:
+                self._overtaken.abandon()
+            self._overtaken, self._ahead = self._ahead, None
+        self._changed.set()
+
+    def pause(self) -> None:
+        if self._ahead is None and self._audio and not self._is_over:
+            self._ahead = self._submit(AHEAD)
+
+    async def partials(self) -> AsyncIterator[str]:
+        shown = ""
+        while not self._is_over:
+            call = self._next_partial()
+            if call is None:
+                self._changed = anyio.Event()
+                await self._changed.wait()
+                continue
+            try:
+                text = await call.last()
+            finally:
+                call.abandon()
+            if text and text != shown and not self._is_over:
+                yield text
+                shown = text
+
+    async def finish(self) -> str:
+        call = self._ahead or self._submit(FINAL)
+        call.urgency = FINAL
+        self._ahead = None
+        self.forget()
+        try:
+            return await call.last() or ""
+        finally:
+            call.abandon()
+
+    def forget(self) -> None:
+        """End the utterance: nothing is decoded for it any more."""
+        self._is_over = True
+        for call in (self._ahead, self._overtaken):
+            if call is not None:
+                call.abandon()
+        self._changed.set()
+
+    def _next_partial(self) -> Call[Decode, str] | None:
+        """Return what was decoded ahead in vain, or a decode of what is new, where a worker has nothing else to do."""
+        if self._overtaken is not None:
+            call, self._overtaken = self._overtaken, None
+            return call
+        new = len(self._audio) - self._decoded_bytes
+        if new < bytes_of(_PARTIAL_EVERY_MS, HEARING_RATE) or self._ahead is not None or not self._pool.is_idle:
+            return None
+        if len(self._audio) > bytes_of(_PARTIAL_UNTIL_MS, HEARING_RATE):
+            return None
+        return self._submit(PARTIAL)
+
+    def _submit(self, urgency: int) -> Call[Decode, str]:
+        self._decoded_bytes = len(self._audio)
+        beam = 1 if urgency == PARTIAL else self._blank.beam
+        return self._pool.submit(replace(self._blank, audio=bytes(self._audio), beam=beam), urgency=urgency)
+
+
+# In the worker.
+
+_FRAMES_PER_SECOND = 100
+_WINDOW_FRAMES = 3000
+"""What the model was trained on."""
+_SILENCE_FRAMES = 200
+"""Added after the sound: without silence at its end the model makes up how it goes on."""
+_LEAST_FRAMES = 900
+"""In a shorter window it does not know single words any more."""
+_LEAD_MS = 300
+"""Silence put before the sound: a word that begins at once is often misheard."""
+_MANNERS = {"es": "Sí, por favor. No, gracias. Sí, claro. Eso es todo."}
+"""How people talk, by language: after whole sentences the model writes such, after a list it goes on with the list."""
+_PROMPT_TOKENS = 180
+"""What of the names the model is given; it takes 224 with what it needs itself."""
+_MAX_TOKENS = 224
+_LOUD = 0.002
+"""Of full scale, the mean of the loudest tenth of a second; where all is fainter nobody spoke."""
+
+_UNSURE_LOGPROB, _UNSURE_NO_SPEECH = -0.7, 0.4
+"""Both together are noise. Each alone is also found in clear speech."""
+_ECHO_NO_SPEECH = 0.25
+"""From here on, words that the prompt has are the prompt's."""
+_NONSENSE_LOGPROB = -1.7
+_MAX_COMPRESSION = 2.4
+"""Text that compresses better than this repeats itself: the model has lost its way."""
+_LEAST_COMPRESSED = 40
+"""Bytes of text; compression of less says nothing."""
+_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+")
+_PHANTOMS = re.compile(
+    r"(subtitulos|subtitulado|subtitles) .*|.*amara org.*|(muchas )?gracias por (ver|mirar)\b.*|suscribete.*"
+    r"|(hasta|nos vemos en) el proximo video.*|thanks for watching.*|www .*|musica|aplausos|risas"
+)
+"""What stands under the videos that the model learnt from; it writes this where it hears nothing."""
+
+
+def load_whisper(model: str, threads: int) -> Callable[[Decode], Generator[str]]:
+    """Load a model in a worker process, and return what gives the transcript of an utterance.
+
+    Args:
+        model: A folder, or a name.
+        threads: Processor threads that it may use.
+    """
+    import numpy as np
+    from faster_whisper import WhisperModel  # type: ignore[import-untyped]
+    from faster_whisper.tokenizer import Tokenizer  # type: ignore[import-untyped]
+    from faster_whisper.transcribe import get_suppressed_tokens  # type: ignore[import-untyped]
+
+    whisper = WhisperModel(model, device="cpu", compute_type="int8", cpu_threads=threads)
+
+    def guess(samples: Any, call: Decode) -> Iterator[_Guess]:
+        tokenizer = Tokenizer(whisper.hf_tokenizer, whisper.model.is_multilingual, "transcribe", call.language)
+        prompt = _prompt(call, lambda text: len(tokenizer.encode(text)))
+        tokens = tokenizer.encode(f" {prompt}") if prompt else []
+        features = whisper.feature_extractor(samples)
+        frames = max(_LEAST_FRAMES, features.shape[-1] + _SILENCE_FRAMES)
+        if frames > _WINDOW_FRAMES:
+            segments, _ = whisper.transcribe(
+                samples,
+                language=call.language,
+                beam_size=call.beam,
+                temperature=0.0,
+                condition_on_previous_text=False,
+                initial_prompt=prompt or None,
+                no_speech_threshold=None,
+                log_prob_threshold=None,
+            )
+            for segment in segments:
+                yield _Guess(segment.text, segment.avg_logprob, segment.no_speech_prob, prompt)
+            return
+        window = np.pad(features, [(0, 0), (0, frames - features.shape[-1])])
+        [result] = whisper.model.generate(
+            whisper.encode(window),
+            [whisper.get_prompt(tokenizer, tokens, without_timestamps=True)],
+            beam_size=call.beam,
+            max_length=_MAX_TOKENS + len(tokens),
+            return_scores=True,
+            return_no_speech_prob=True,
+            suppress_blank=True,
+            suppress_tokens=get_suppressed_tokens(tokenizer, [-1]),
+        )
+        heard = result.sequences_ids[0]
+        logprob = result.scores[0] * len(heard) / (len(heard) + 1)
+        yield _Guess(tokenizer.decode(heard), logprob, result.no_speech_prob, prompt)
+
+    def transcribe(call: Decode) -> Generator[str]:
+        samples = np.frombuffer(call.audio, dtype="<i2").astype(np.float32) / 32768
+        tenth = HEARING_RATE // 10
+        tenths = np.square(samples[: len(samples) // tenth * tenth]).reshape(-1, tenth).mean(axis=1)
+        if not tenths.size or np.sqrt(tenths.max()) < _LOUD:
+            yield ""
+            return
+        samples = np.concatenate([np.zeros(HEARING_RATE * _LEAD_MS // 1000, dtype=np.float32), samples])
+        yield " ".join(filter(None, (believed(guessed) for guessed in guess(samples, call))))
+
+    for _ in transcribe(Decode(bytes(np.full(HEARING_RATE, 1000, dtype="<i2")), "es", ())):
+        pass  # the first run takes longer than any other
+    return transcribe
+
+
+@dataclass(frozen=True, slots=True)
+class _Guess:
+    """What the model heard, and what it thinks of it."""
+
+    text: str
+    logprob: float
+    """Mean of its tokens: 0 is certain."""
+    no_speech: float
+    """How likely it holds that nobody spoke."""
+    prompt: str
+    """What it was told before."""
+
+
+def believed(guess: _Guess) -> str:
+    """Return what of a guess somebody is likely to have said; empty where it is noise or made up."""
+    text = guess.text.strip()
+    if guess.logprob < _NONSENSE_LOGPROB:
+        return ""
+    if guess.logprob < _UNSURE_LOGPROB and guess.no_speech > _UNSURE_NO_SPEECH:
+        return ""
+    if guess.no_speech > _ECHO_NO_SPEECH and _plain(text) in _plain(guess.prompt):
+        return ""
+    encoded = text.encode()
+    if len(encoded) > _LEAST_COMPRESSED and len(encoded) / len(zlib.compress(encoded)) > _MAX_COMPRESSION:
+        return ""
+    return " ".join(sentence for sentence in _SENTENCE_END.split(text) if not _is_phantom(sentence))
+
+
+def _is_phantom(sentence: str) -> bool:
+    said = _plain(sentence)
+    return not said or _PHANTOMS.fullmatch(said) is not None
+
+
+def _plain(text: str) -> str:
+    """Return the words without case, accents and punctuation."""
+    ascii_only = unicodedata.normalize("NFD", text.casefold()).encode("ascii", "ignore").decode()
+    return " ".join(re.findall(r"[a-z0-9]+", ascii_only))
+
+
+def _prompt(call: Decode, count_tokens: Callable[[str], int]) -> str:
+    """Return what the model is told before: how people talk, and as many names as it takes, the first ones."""
+    names: list[str] = []
+    room = _PROMPT_TOKENS
+    for term in call.terms:
+        room -= count_tokens(f" {term},")
+        if room < 0:
+            break
+        names.append(term)
+    manners = _MANNERS.get(call.language, "")
+    return f"{manners} {', '.join(names)}.".strip() if names else manners
