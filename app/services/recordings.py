@@ -121,9 +121,9 @@ class RecordingService:
         self._now_ms = now_ms
         self._now = now
         self._tasks: TaskGroup = anyio.create_task_group()
-        self._tidying = anyio.CancelScope()
-        self._going_on: set[anyio.Event] = set()
-        """What ends each recording."""
+        self._going_on: dict[str, anyio.Event] = {}
+        """What ends each recording that is written."""
+        self._one_less = anyio.Event()
 
     async def __aenter__(self) -> Self:
         """Start; close what a dead process left open, and from then on delete what has expired."""
@@ -134,15 +134,15 @@ class RecordingService:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        """Stop tidying up, and end what still is recorded."""
-        self._tidying.cancel()
-        for ended in self._going_on:
+        """End what still is recorded, and stop tidying up."""
+        for ended in self._going_on.values():
             ended.set()
-        with anyio.move_on_after(_CLOSE_SECONDS, shield=True) as limit:
-            await self._tasks.__aexit__(None, None, None)
-        if limit.cancelled_caught:
-            log.warning("recordings could not be closed in time")
-        return None
+        with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
+            while self._going_on:
+                self._one_less = anyio.Event()
+                await self._one_less.wait()
+        self._tasks.cancel_scope.cancel()
+        return await self._tasks.__aexit__(kind, error, trace)
 
     @property
     def consent(self) -> str:
@@ -174,12 +174,11 @@ class RecordingService:
             expires_at=started_at + int(self._rules.days * _DAY_MS),
         )
         ended, limit = anyio.Event(), anyio.CancelScope()
+        self._going_on[info.id] = ended
         self._tasks.start_soon(self._write, recording, mix, info, ended, limit)
-        self._going_on.add(ended)
         try:
             yield recording
         finally:
-            self._going_on.discard(ended)
             ended.set()
             limit.deadline = anyio.current_time() + _CLOSE_SECONDS
 
@@ -238,10 +237,9 @@ class RecordingService:
                 log.info("recordings tidied", changed=changed)
 
     async def _keep_tidy(self) -> None:
-        with self._tidying:
-            while True:
-                await self.sweep()
-                await anyio.sleep(_SWEEP_SECONDS)
+        while True:
+            await self.sweep()
+            await anyio.sleep(_SWEEP_SECONDS)
 
     async def _ended(self, recording_id: str, caller: Caller) -> RecordingInfo:
         info = await self.get(recording_id, caller)
@@ -265,6 +263,8 @@ class RecordingService:
                 recording.fail(as_app_error(error))
         if limit.cancelled_caught:
             recording.fail(StoreError())
+        del self._going_on[info.id]
+        self._one_less.set()
 
 
 async def _write_on(
