@@ -22,6 +22,7 @@ from app.services.explanations import ExplanationService
 from app.services.figures import FigureService
 from app.services.health import HealthService
 from app.services.rate_limits import RateLimits
+from app.services.recordings import RecordingService
 from app.services.sessions import SessionService
 from app.services.streaming_service import StreamingService
 from app.services.threads import ThreadService
@@ -93,6 +94,8 @@ class Services:
     health: HealthService
     figures: FigureService
     now_ms: NowMs
+    recordings: RecordingService | None = None
+    """None where nothing is recorded."""
     trace_request: Callable[[ASGIApp, Scope, Receive, Send], Awaitable[None]] | None = None
     """Serves a request within a span of its own; None where nothing is traced."""
     connections: Connections = field(default_factory=Connections)

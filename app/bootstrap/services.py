@@ -50,6 +50,7 @@ from app.services.figures import FigureService
 from app.services.health import HealthService
 from app.services.rate_limits import RateLimits
 from app.services.rate_rules import RateRules
+from app.services.recordings import RecordingRules, RecordingService
 from app.services.sessions import SessionService
 from app.services.streaming_service import ServiceLimits, StreamingService
 from app.services.threads import ThreadMemory, ThreadService
@@ -163,10 +164,21 @@ async def open_services(
             event_log=stores.event_log,
             memory=ThreadMemory(describe=agent.describe, forget=stores.checkpointer.adelete_thread),
             now_ms=now_ms,
+            recordings=stores.recordings,
         )
         if voice is None:
             voice = await stack.enter_async_context(open_voice(settings, gazetteer))
         airwaves = Airwaves()
+        recordings: RecordingService | None = None
+        if stores.recordings is not None:
+            recordings = await stack.enter_async_context(
+                RecordingService(
+                    recordings=stores.recordings,
+                    authorise=threads.authorise,
+                    rules=RecordingRules(consent=settings.recording_consent, days=settings.recording_days),
+                    now_ms=now_ms,
+                )
+            )
         runner = TurnRunner(
             pipeline=ChainPipeline(agent=agent, speech=voice.speech),
             publish=airwaves.publish,
@@ -255,6 +267,7 @@ async def open_services(
             webhooks=None if settings.dispatch_secret is None else read_signer(settings.dispatch_secret),
             health=health,
             figures=figures,
+            recordings=recordings,
             now_ms=now_ms,
             trace_request=None if tracing is None else tracing.requests,
         )

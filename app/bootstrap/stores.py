@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
+import anyio.to_thread
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 from sqlalchemy import make_url
@@ -24,6 +26,7 @@ from app.stores.base import (
     Lanes,
     Outbox,
     RateCounter,
+    RecordingStore,
 )
 from app.stores.checkpoints.fenced import FencedSaver
 from app.stores.memory import (
@@ -64,6 +67,8 @@ class Stores:
     rates: RateCounter = field(default_factory=MemoryRateCounter)
     answers: AnswerStore = field(default_factory=MemoryAnswerStore)
     explanation_sessions: ExplanationSessionStore = field(default_factory=MemoryExplanationSessions)
+    recordings: RecordingStore | None = None
+    """None where nothing is recorded."""
 
 
 @asynccontextmanager
@@ -92,6 +97,7 @@ async def open_stores(settings: Settings, *, now_ms: NowMs, new_id: NewId) -> As
         shared = await _open_shared(settings, stack, database, pings, now_ms=now_ms, new_id=new_id)
         if settings.redis_url is not None:
             checkpointer = FencedSaver(checkpointer, shared.lanes.holds)
+        folder = settings.recordings_folder
         yield Stores(
             accounts=accounts,
             bookings=bookings,
@@ -104,6 +110,7 @@ async def open_stores(settings: Settings, *, now_ms: NowMs, new_id: NewId) -> As
             rates=shared.rates,
             answers=answers,
             explanation_sessions=shared.explanation_sessions,
+            recordings=None if folder is None else await open_recordings(folder),
         )
 
 
@@ -206,6 +213,20 @@ async def open_checkpointer(settings: Settings) -> AsyncIterator[BaseCheckpointS
                 with extra("redis"):
                     from app.stores.checkpoints.redis import open_redis
                 yield await stack.enter_async_context(open_redis(settings.redis_url, timeout=timeout))
+
+
+async def open_recordings(folder: Path) -> RecordingStore:
+    """Return the recordings in a folder.
+
+    Raises:
+        Misconfigured: A package is not installed, or the folder cannot be written in.
+    """
+    with extra("voice"):
+        from app.stores.recordings import FileRecordingStore
+    try:
+        return await anyio.to_thread.run_sync(FileRecordingStore, folder)
+    except OSError as error:
+        raise Misconfigured(f"RECORDINGS_FOLDER cannot be used: {error.strerror}") from error
 
 
 async def migrate(settings: Settings) -> None:

@@ -9,7 +9,7 @@ from app.core.errors import ForbiddenThread
 from app.models.account import ANYONE, Caller
 from app.models.conversation import Conversation, Message
 from app.models.events import ReplayStart
-from app.stores.base import ConversationStore, EventLog, LogReader
+from app.stores.base import ConversationStore, EventLog, LogReader, RecordingStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,19 @@ class ThreadService:
     """Looks after threads."""
 
     def __init__(
-        self, *, conversations: ConversationStore, event_log: EventLog, memory: ThreadMemory, now_ms: NowMs
+        self,
+        *,
+        conversations: ConversationStore,
+        event_log: EventLog,
+        memory: ThreadMemory,
+        now_ms: NowMs,
+        recordings: RecordingStore | None = None,
     ) -> None:
         self._now_ms = now_ms
         self._conversations = conversations
         self._log = event_log
         self._memory = memory
+        self._recordings = recordings
 
     async def authorise(self, thread_id: str, caller: Caller) -> Conversation | None:
         """Let only those use a thread whose it is.
@@ -95,7 +102,7 @@ class ThreadService:
         )
 
     async def forget(self, thread_id: str, caller: Caller = ANYONE) -> bool:
-        """Forget a thread: its messages, its events and what the agent remembers. Bookings stay.
+        """Forget a thread: its messages, its events, its recordings and what the agent remembers. Bookings stay.
 
         Returns:
             Whether there was one.
@@ -104,6 +111,8 @@ class ThreadService:
             ForbiddenThread: The thread is somebody else's.
         """
         known = await self.authorise(thread_id, caller) is not None
+        if self._recordings is not None:
+            await self._recordings.forget(thread_id)
         await self._memory.forget(thread_id)
         await self._conversations.forget(thread_id)
         await self._log.forget(thread_id)

@@ -1,10 +1,11 @@
-"""What a store must do. Implementations: ``memory.py``, ``rates.py``, ``sql/``, ``redis/``.
+"""What a store must do. Implementations: ``memory.py``, ``rates.py``, ``recordings.py``, ``sql/``, ``redis/``.
 
 Every method may raise ``StoreError``; a caller that cannot wait for ever sets its own deadline.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Literal, Protocol
 
 from app.models.account import Account, RefreshToken
@@ -14,6 +15,7 @@ from app.models.delivery import Delivery, DeliveryKind, DeliveryState, Revision
 from app.models.events import Position, Record, ThreadEvent, TurnStatus
 from app.models.explanations import ExplanationSession, SavedAnswer
 from app.models.rate import Rate, Verdict
+from app.models.recordings import RecordingInfo
 
 Change = Callable[[Booking], Revision | None]
 """Makes what becomes of a booking, or None to leave it. Pure."""
@@ -429,4 +431,71 @@ class ExplanationSessionStore(Protocol):
 
     async def forget(self, user_id: str) -> None:
         """Forget a user's session."""
+        ...
+
+
+class RecordingWriter(Protocol):
+    """A recording that goes on. Nothing of it is lost that was written before the process dies."""
+
+    async def write(self, rider: bytes, agent: bytes) -> None:
+        """Write what comes next: mono ``pcm_s16le`` at ``HEARING_RATE`` and at ``SPEAKING_RATE``, equally long.
+
+        Raises:
+            NotFound: The recording was deleted meanwhile.
+        """
+        ...
+
+    async def save(self, info: RecordingInfo) -> None:
+        """Store what is known of it by now. Raises as ``write`` does."""
+        ...
+
+    async def end(self, info: RecordingInfo) -> None:
+        """Close the sound, then store what is known of it. Nothing is written after that. Raises as ``write`` does."""
+        ...
+
+
+class RecordingStore(Protocol):
+    """Recordings: their sound, and what is known of each."""
+
+    def new_id(self, thread_id: str) -> str:
+        """Return the id of a new recording of a thread. Nobody can guess it."""
+        ...
+
+    def open(self, info: RecordingInfo) -> AbstractAsyncContextManager[RecordingWriter]:
+        """Begin a recording. A block that is left without its ``end`` leaves it open, for ``sweep`` to close."""
+        ...
+
+    async def get(self, recording_id: str) -> RecordingInfo | None:
+        """Return what is known of a recording, or None. Any text may be asked for."""
+        ...
+
+    async def of_thread(self, thread_id: str) -> Sequence[RecordingInfo]:
+        """Return the recordings of a thread, oldest first."""
+        ...
+
+    async def audio(self, recording_id: str) -> Path | None:
+        """Return the file of a recording's sound, Ogg with Opus in stereo; None where there is no such recording."""
+        ...
+
+    def wav(self, recording_id: str, *, duration_ms: int) -> AsyncIterator[bytes]:
+        """Return a recording as a WAV file in stereo at ``SPEAKING_RATE``, exactly this long, piece by piece."""
+        ...
+
+    async def delete(self, recording_id: str) -> bool:
+        """Delete a recording, also one that goes on. Returns whether there was one."""
+        ...
+
+    async def forget(self, thread_id: str) -> None:
+        """Delete all recordings of a thread."""
+        ...
+
+    async def sweep(self, *, now: int) -> int:
+        """Delete what has expired, and close what a dead process left open, or delete it where it has no sound.
+
+        Args:
+            now: Milliseconds since the epoch.
+
+        Returns:
+            How many recordings were closed or deleted.
+        """
         ...

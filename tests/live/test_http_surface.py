@@ -39,14 +39,16 @@ SETTINGS = """[checks]
 negative_data_rejection.expected-statuses = ["400", "401", "403", "404", "405", "409", "413", "415", "422"]
 """
 """413 is what is longer than it may be."""
-VALUES = dict.fromkeys(("session_id", "thread_id", "message_id", "booking_id", "token", "chatId"), "none")
+VALUES = dict.fromkeys(("session_id", "thread_id", "message_id", "booking_id", "token", "chatId"), "none") | {
+    "recording_id": f"{'0' * 32}-{'0' * 32}"
+}
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that lets in who is logged in."""
     given = {"AUTH_REQUIRED": "true", "JWT_SECRET": SECRET, "DISPATCH_SECRET": DEVELOPMENT_SECRET}
-    with running_server(tmp_path_factory.mktemp("surface"), **given) as started:
+    with running_server(tmp_path_factory.mktemp("surface"), RECORDINGS_FOLDER="recordings", **given) as started:
         add_users(started, "ana")
         yield started
 

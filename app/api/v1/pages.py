@@ -38,7 +38,7 @@ def _page(path: Path) -> tuple[str, dict[str, str]]:
     allowed = {kind: " ".join(found) or "'none'" for kind, found in hashes.items()}
     policy = (
         f"default-src 'none'; script-src {allowed['script']}; style-src {allowed['style']}; "
-        "connect-src *; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "connect-src *; img-src data:; media-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
         "require-trusted-types-for 'script'; trusted-types 'none'"  # nothing makes HTML out of text
     )
     return html, {"Content-Security-Policy": policy, **_HEADERS}

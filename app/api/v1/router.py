@@ -14,6 +14,7 @@ from app.api.v1 import (
     metrics,
     pages,
     realtime,
+    recordings,
     stream,
     threads,
     voice,
@@ -31,6 +32,7 @@ for module in (
     chats,
     stream,
     realtime,
+    recordings,  # before threads, whose ids may hold a slash
     threads,
     bookings,
     dispatch,
