@@ -7,8 +7,8 @@ silence), Smart Turn v3 as the default stop strategy, sentences aggregated by de
 so the voice begins as early as it does with us. Sound goes raw over FastAPI's WebSocket, which is less work than
 protobuf.
 
-``python benchmarks/pipecat_bot.py PORT``, with WHISPER_MODEL, WHISPER_PROMPT, KOKORO_FOLDER, KOKORO_VOICE,
-OPENAI_BASE_URL and SYSTEM_PROMPT.
+``python benchmarks/pipecat_bot.py PORT``, with WHISPER_MODEL, KOKORO_FOLDER, KOKORO_VOICE, OPENAI_BASE_URL and
+SYSTEM_PROMPT.
 """
 
 import asyncio
@@ -54,7 +54,12 @@ from pipecat.workers.runner import WorkerRunner  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from tokenizers import Tokenizer  # noqa: E402
+
+from app.engines.stt.whisper import Decode, _prompt  # noqa: E402
 from app.engines.tts.kokoro import SAMPLE_RATE, load_kokoro  # noqa: E402
+from app.taxi.key_terms import key_terms  # noqa: E402
+from app.taxi.places import Gazetteer  # noqa: E402
 
 RATE_IN = 16_000
 THREADS = os.cpu_count() or 1
@@ -113,7 +118,15 @@ class Heard(FrameProcessor):
         await self.push_frame(frame, direction)
 
 
+def names_to_expect() -> str:
+    """Return what our Whisper is told before: the same words for both."""
+    tokenizer = Tokenizer.from_file(str(Path(os.environ["WHISPER_MODEL"]) / "tokenizer.json"))
+    terms = tuple(key_terms(Gazetteer.load()))
+    return _prompt(Decode(b"", "es", terms), lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids))
+
+
 app = FastAPI()
+prompt = names_to_expect()
 voice = load_kokoro(Path(os.environ["KOKORO_FOLDER"]), os.environ["KOKORO_VOICE"], 1.0, THREADS)
 
 
@@ -139,7 +152,7 @@ async def talk(websocket: WebSocket) -> None:
             language=Language.ES,
             # Its default of 0.4 drops clear sentences with this model; the voice activity is the gate, as with us.
             no_speech_prob=1.1,
-            initial_prompt=os.environ.get("WHISPER_PROMPT") or None,
+            initial_prompt=prompt,
         ),
     )
     llm = OpenAILLMService(

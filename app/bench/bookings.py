@@ -128,6 +128,7 @@ def measure(
         plan += [(each, VOICES[number % 2], condition) for number, each in enumerate(scenarios)]
     say(f"bookings: {len(plan)} conversations")
     with running_server(local_engines(weights), RATE_LIMIT_TURNS="0", RATE_LIMIT_REQUESTS="0") as server:
+        server.wait_until_idle()
         conversations = anyio.run(_converse_all, server, plan, pace, at_once, seed, say)
         return {
             "part": "bookings",

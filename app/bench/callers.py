@@ -46,8 +46,9 @@ def measure(weights: Path, *, callers: int, local_callers: int, turns: int, say:
         url = stack.enter_context(running_module(["-m", "app.bench.vendors"]))
         found = httpx.get(f"{url}/health", timeout=10, trust_env=False).json()
         local = local_engines(weights)
+        turn_model = {"SMART_TURN_MODEL": local["SMART_TURN_MODEL"]}
         setups = [
-            *(Setup(f"{stt} + {tts}", engines_of(found, stt, tts), callers) for stt, tts in _CLOUD),
+            *(Setup(f"{stt} + {tts}", engines_of(found, stt, tts) | turn_model, callers) for stt, tts in _CLOUD),
             Setup("whisper + kokoro", local, local_callers),
             Setup("whisper + espeak", {**local, "TTS": "espeak"}, local_callers),
         ]
@@ -59,7 +60,7 @@ def measure(weights: Path, *, callers: int, local_callers: int, turns: int, say:
                 continue
             say(f"callers: {setup.name}, {setup.callers} at once")
             with running_server(setup.engines, RATE_LIMIT_TURNS="0", RATE_LIMIT_REQUESTS="0") as server:
-                time.sleep(3.0)  # what is said again and again is being made
+                server.wait_until_idle()
                 server.pulse()
                 idle.read()
                 used, began = server.processor_seconds(), time.monotonic()

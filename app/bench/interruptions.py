@@ -81,6 +81,7 @@ def _cut(heard: Sequence[Noise], most: int) -> Sequence[Noise]:
 
 
 async def _measure(server: BenchServer, wishes: Sequence[Disturbance], alarms: Sequence[Disturbance], say: Any) -> Result:
+    await anyio.to_thread.run_sync(server.wait_until_idle)
     before = machine()
     numbers = count()
     true = [await _interrupt(server, each, f"wish-{next(numbers)}", number) for number, each in _told(wishes, "wish", say)]

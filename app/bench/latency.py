@@ -1,6 +1,5 @@
 """From the end of speech to the first sound of the answer, beside pipecat's agent in the same run, by turns."""
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -54,7 +53,6 @@ def measure(weights: Path, *, utterances: int, seed: int, with_peer: bool, say: 
 def _peer_env(engines: Mapping[str, str], model: str) -> dict[str, str]:
     return {
         "WHISPER_MODEL": engines["WHISPER_MODEL"],
-        "WHISPER_PROMPT": peer_prompt(),
         "KOKORO_FOLDER": engines["KOKORO_FOLDER"],
         "KOKORO_VOICE": engines["KOKORO_VOICE"],
         "OPENAI_BASE_URL": f"{model}/v1",
@@ -63,14 +61,10 @@ def _peer_env(engines: Mapping[str, str], model: str) -> dict[str, str]:
     }
 
 
-def peer_prompt() -> str:
-    """Return the names that pipecat's Whisper is told of, as ours is."""
-    return os.environ.get("BENCH_WHISPER_PROMPT", "Taxi en Barranquilla: El Prado, Boston, Villa Country, Nequi, Daviplata.")
-
-
 async def _measure(
     server: BenchServer, peer_url: str | None, asked: Sequence[tuple[str, str]], say: Any
 ) -> Result:
+    await anyio.to_thread.run_sync(server.wait_until_idle)
     before = machine()
     ours: list[dict[str, Any]] = []
     theirs: list[dict[str, Any]] = []
@@ -112,7 +106,7 @@ async def _measure(
 _SHOWN = ("STT", "TTS", "VAD", "WHISPER_MODEL", "KOKORO_VOICE", "SMART_TURN_MODEL", "LLM", "OMP_NUM_THREADS")
 _PEER_CONFIGURATION = {
     "pipeline": "transport.input, WhisperSTTService, user aggregator, OpenAILLMService, TTS, transport.output",
-    "whisper": "WhisperSTTService: the same weights, int8, beam 5, language es, initial_prompt, no_speech_prob off",
+    "whisper": "WhisperSTTService: the same weights, int8, beam 5, language es, our own prompt as initial_prompt, no_speech_prob off",
     "vad": "SileroVADAnalyzer() with its defaults (confidence 0.7, start 0.2 s, stop 0.2 s, volume 0.6)",
     "turns": "the default strategies: Smart Turn v3 (LocalSmartTurnAnalyzerV3), one thread",
     "text": "TTSService's default aggregation of sentences",

@@ -21,6 +21,8 @@ from app.chaos.services import NotReady, Service, free_port
 from app.evals.grading import COVERED
 
 ROOT = Path(__file__).parents[2]
+_IDLE_SHARE = 0.08
+"""Of one processor; a server with a pulse and nothing to do takes less."""
 
 
 class BenchServer(Service):
@@ -76,6 +78,16 @@ class BenchServer(Service):
                 continue
             used += times.user + times.system
         return used
+
+    def wait_until_idle(self, seconds: float = 90) -> None:
+        """Wait until it has made what it makes at its start: phrases that are said again and again."""
+        deadline = time.monotonic() + seconds
+        used = self.processor_seconds()
+        while time.monotonic() < deadline:
+            time.sleep(1.0)
+            before, used = used, self.processor_seconds()
+            if used - before < _IDLE_SHARE:
+                return
 
     def metric(self, name: str) -> float:
         """Return a figure of its metrics, all labels together."""

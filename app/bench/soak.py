@@ -36,7 +36,7 @@ def measure(weights: Path, *, minutes: float, callers: int, seed: int, say: Any)
     for text in INTERRUPTIONS:
         spoken(text, VOICES[0])
     with running_server(local_engines(weights), RATE_LIMIT_TURNS="0", RATE_LIMIT_REQUESTS="0") as server:
-        time.sleep(5.0)
+        server.wait_until_idle()
         start = _held(server)
         samples: list[dict[str, float]] = []
         turns: list[dict[str, Any]] = []
