@@ -16,6 +16,7 @@ from app.bench.microphone import Microphone
 from app.bench.speaker import Speaker
 
 _ACKNOWLEDGE_SECONDS = 0.2
+_MOMENT_SECONDS = 0.02
 
 
 @dataclass(slots=True)
@@ -46,6 +47,12 @@ class Turn:
         return None if self.speaker is None else self.speaker.first_at
 
 
+async def _heard(bell: anyio.Event) -> None:
+    """Wait until something comes, or a moment passes: what is played changes by itself."""
+    with anyio.move_on_after(_MOMENT_SECONDS):
+        await bell.wait()
+
+
 class Caller:
     """One caller on one line.
 
@@ -73,8 +80,7 @@ class Caller:
             while not is_so():
                 if self.is_closed:
                     return False
-                bell = self._bell
-                await bell.wait()
+                await _heard(self._bell)
             return True
         return is_so()
 
@@ -218,7 +224,7 @@ class PeerCaller:
         """Wait until something is so; return False where it did not become so in time."""
         with anyio.move_on_after(seconds):
             while not is_so():
-                await self._bell.wait()
+                await _heard(self._bell)
             return True
         return is_so()
 

@@ -87,12 +87,14 @@ async def _call_all(server: BenchServer, callers: int, turns: int) -> dict[str, 
     return {"turns": found}
 
 
-async def _call(server: BenchServer, number: int, asked: Sequence[tuple[str, str]], found: list[dict[str, Any]]) -> None:
+async def _call(
+    server: BenchServer, number: int, asked: Sequence[tuple[str, str]], found: list[dict[str, Any]]
+) -> None:
     await anyio.sleep(0.37 * number)  # nobody calls at the same moment
     async with calling(server.ws, f"caller-{number}-{time.time_ns()}") as caller:
         await anyio.sleep(1.0)
         for text, voice in asked:
-            found.append(await speak(caller, spoken(text, voice if voice in VOICES else VOICES[0])))  # type: ignore[arg-type]
+            found.append(await speak(caller, spoken(text, voice if voice in VOICES else VOICES[0])))
             await anyio.sleep(0.5)
 
 
@@ -151,7 +153,10 @@ def render(result: Result) -> str:
             pulses.append(
                 [
                     name or each["name"],
-                    *(str(pulse.get(key, "-")) for key in ("lag_p50_ms", "lag_p99_ms", "lag_worst_ms", "lags_over_20_ms")),
+                    *(
+                        str(pulse.get(key, "-"))
+                        for key in ("lag_p50_ms", "lag_p99_ms", "lag_worst_ms", "lags_over_20_ms")
+                    ),
                     *(str(pulse.get(key, "-")) for key in ("work_p99_ms", "work_worst_ms", "works_over_20_ms")),
                 ]
             )

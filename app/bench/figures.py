@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Slope:
         width = sum((minute - middle) ** 2 for minute in minutes)
         alike = 0.0
         if squares > 0:
-            alike = sum(one * other for one, other in zip(rests, rests[1:], strict=False)) / squares
+            alike = sum(one * other for one, other in pairwise(rests)) / squares
             alike = min(max(alike, 0.0), 0.95)
         effective = max(3.0, count * (1 - alike) / (1 + alike))
         error = math.sqrt(squares / (effective - 2) / width)

@@ -1,4 +1,4 @@
-"""Riders who speak while the agent does: how fast there is silence, which wishes are kept, what goes on after a noise."""
+"""Riders who speak while the agent does: how fast there is silence, which wishes are kept, what goes on."""
 
 import importlib
 from collections import Counter
@@ -23,6 +23,8 @@ _SPEAKS_SECONDS = 20.0
 _VERDICT_SECONDS = 15.0
 _NOTICE_SECONDS = 1.2
 """So long after a noise its sound may still be noticed."""
+_GOOD = ("unnoticed", "resumed")
+"""What may become of an answer in which there is a false alarm."""
 _FIRST_MS = 1500
 """The agent is let speak so long before somebody makes a noise, milliseconds."""
 _ROOM_MS = 6000
@@ -61,7 +63,11 @@ def measure(weights: Path, *, interruptions: int, false_alarms: int, transcribe:
     with (
         running_module(["-m", "app.bench.steady_model"]) as model,
         running_server(
-            local_engines(weights), LLM="openai", LLM_MODEL="steady", OPENAI_BASE_URL=f"{model}/v1", OPENAI_API_KEY="none"
+            local_engines(weights),
+            LLM="openai",
+            LLM_MODEL="steady",
+            OPENAI_BASE_URL=f"{model}/v1",
+            OPENAI_API_KEY="none",
         ) as server,
     ):
         result = anyio.run(_measure, server, wishes, alarms, say)
@@ -80,11 +86,15 @@ def _cut(heard: Sequence[Noise], most: int) -> Sequence[Noise]:
     return heard if most >= 3 else heard[:most]
 
 
-async def _measure(server: BenchServer, wishes: Sequence[Disturbance], alarms: Sequence[Disturbance], say: Any) -> Result:
+async def _measure(
+    server: BenchServer, wishes: Sequence[Disturbance], alarms: Sequence[Disturbance], say: Any
+) -> Result:
     await anyio.to_thread.run_sync(server.wait_until_idle)
     before = machine()
     numbers = count()
-    true = [await _interrupt(server, each, f"wish-{next(numbers)}", number) for number, each in _told(wishes, "wish", say)]
+    true = [
+        await _interrupt(server, each, f"wish-{next(numbers)}", number) for number, each in _told(wishes, "wish", say)
+    ]
     waiting = list(alarms)
     false: list[dict[str, Any]] = []
     answers: list[dict[str, Any]] = []
@@ -125,8 +135,10 @@ async def _speaking(caller: Caller, after_ms: float) -> Turn | None:
     found = turn()
     assert found is not None
     assert found.speaker is not None
-    while found.ended_at is None and found.speaker.played_ms(anyio.current_time()) < after_ms:
-        await anyio.sleep(0.02)
+    speaker = found.speaker
+    await caller.until(
+        lambda: found.ended_at is not None or speaker.played_ms(anyio.current_time()) >= after_ms, _SPEAKS_SECONDS
+    )
     return found
 
 
@@ -181,7 +193,7 @@ async def _disturb(
             if turn.ended_at is not None or not sound_left:
                 break
             tried.append(await _make_noise(caller, turn, noise))
-            if tried[-1]["outcome"] not in ("unnoticed", "resumed"):
+            if tried[-1]["outcome"] not in _GOOD:
                 break
             await anyio.sleep(1.0)
         await caller.until(lambda: turn.ended_at is not None, 90)
@@ -213,11 +225,12 @@ async def _make_noise(caller: Caller, turn: Turn, noise: Disturbance) -> dict[st
     if len(speaker.stops) == stops:
         return {**made, "outcome": f"ended: {turn.status}"}
     # Each later stop of the same noise must come to an end too.
-    await caller.until(
-        lambda: speaker.stops[-1].resumed_at is not None or turn.ended_at is not None, _VERDICT_SECONDS
-    )
+    await caller.until(lambda: speaker.stops[-1].resumed_at is not None or turn.ended_at is not None, _VERDICT_SECONDS)
     stop = speaker.stops[stops]
-    made |= {"stops": len(speaker.stops) - stops, "onset_to_interrupted_ms": round((stop.at - said.starts_at) * 1000, 1)}
+    made |= {
+        "stops": len(speaker.stops) - stops,
+        "onset_to_interrupted_ms": round((stop.at - said.starts_at) * 1000, 1),
+    }
     if len(caller.turns) > turns or turn.ended_at is not None:
         others = [each.understood for each in list(caller.turns.values())[turns:]]
         return {**made, "outcome": "interrupted", "understood": " ".join(others)}
@@ -233,7 +246,7 @@ async def _make_noise(caller: Caller, turn: Turn, noise: Disturbance) -> dict[st
 
 
 def _transcribe(result: Result, weights: Path) -> None:
-    """Transcribe what the ear heard of each answer that was completed, and count the words that are not the answer's."""
+    """Transcribe what the ear heard of each completed answer, and count the words that are not the answer's."""
     faster_whisper = importlib.import_module("faster_whisper")
     voices = importlib.import_module("tests.voices")
     numpy, soxr = importlib.import_module("numpy"), importlib.import_module("soxr")
@@ -268,18 +281,19 @@ def render(result: Result) -> str:
         f"True interruptions kept     {share(kept, len(true))}",
         *_failures(true, ("kept",)),
     ]
-    for what, mine in (
-        ("recorded noises", lambda source: source.startswith("recorded")),
-        ("synthesised coughs", lambda source: source == "synthesised"),
-        ("backchannels", lambda source: source.startswith("spoken")),
+    for what, kind in (
+        ("recorded noises", "recorded"),
+        ("synthesised coughs", "synthesised"),
+        ("backchannels", "spoken"),
     ):
-        some = [each for each in false if mine(each["source"])]
+        some = [each for each in false if each["source"].startswith(kind)]
         if not some:
             continue
-        good = [each for each in some if each["outcome"] in ("unnoticed", "resumed")]
-        outcomes = ", ".join(f"{count} {name}" for name, count in Counter(each["outcome"] for each in some).most_common())
-        lines += [f"False alarms, {what:<20}  the answer went on {share(len(good), len(some))}: {outcomes}"]
-        lines += _failures(some, ("unnoticed", "resumed"))
+        good = sum(each["outcome"] in _GOOD for each in some)
+        counts = Counter(each["outcome"] for each in some).most_common()
+        outcomes = ", ".join(f"{number} {outcome}" for outcome, number in counts)
+        lines += [f"False alarms, {what:<20}  the answer went on {share(good, len(some))}: {outcomes}"]
+        lines += _failures(some, _GOOD)
     resumed = [each for each in false if each["outcome"] == "resumed"]
     rows = [
         [name, *Spread.of([each[key] for each in resumed]).cells()]
@@ -292,7 +306,9 @@ def render(result: Result) -> str:
     whole = [each for each in answers if each.get("is_whole") and each.get("said_all")]
     ended = [each for each in answers if each["outcome"] == "completed"]
     lines += ["", "After a false alarm, ms", table(("", *SPREAD_HEAD), rows)]
-    lines += [f"Answers with false alarms that were heard whole, nothing missing or twice: {share(len(whole), len(ended))}"]
+    lines += [
+        f"Answers with false alarms that were heard whole, nothing missing or twice: {share(len(whole), len(ended))}"
+    ]
     errors = [each["word_errors"] for each in answers if "word_errors" in each]
     if errors:
         lines += [f"Transcribed back, word error rate of what the ear heard: {', '.join(str(each) for each in errors)}"]

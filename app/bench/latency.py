@@ -61,9 +61,7 @@ def _peer_env(engines: Mapping[str, str], model: str) -> dict[str, str]:
     }
 
 
-async def _measure(
-    server: BenchServer, peer_url: str | None, asked: Sequence[tuple[str, str]], say: Any
-) -> Result:
+async def _measure(server: BenchServer, peer_url: str | None, asked: Sequence[tuple[str, str]], say: Any) -> Result:
     await anyio.to_thread.run_sync(server.wait_until_idle)
     before = machine()
     ours: list[dict[str, Any]] = []
@@ -106,7 +104,7 @@ async def _measure(
 _SHOWN = ("STT", "TTS", "VAD", "WHISPER_MODEL", "KOKORO_VOICE", "SMART_TURN_MODEL", "LLM", "OMP_NUM_THREADS")
 _PEER_CONFIGURATION = {
     "pipeline": "transport.input, WhisperSTTService, user aggregator, OpenAILLMService, TTS, transport.output",
-    "whisper": "WhisperSTTService: the same weights, int8, beam 5, language es, our own prompt as initial_prompt, no_speech_prob off",
+    "whisper": "WhisperSTTService: the same weights, int8, beam 5, es, our prompt as initial_prompt, no_speech_prob off",
     "vad": "SileroVADAnalyzer() with its defaults (confidence 0.7, start 0.2 s, stop 0.2 s, volume 0.6)",
     "turns": "the default strategies: Smart Turn v3 (LocalSmartTurnAnalyzerV3), one thread",
     "text": "TTSService's default aggregation of sentences",
@@ -167,8 +165,8 @@ async def _ask_peer(caller: PeerCaller, pcm: bytes) -> dict[str, Any]:
         now = time.monotonic()
         return speaker.last_at is not None and now - speaker.last_at > _QUIET_SECONDS and speaker.left_ms(now) <= 0
 
-    while is_answered and not over():
-        await anyio.sleep(0.05)
+    if is_answered:
+        await caller.until(over, 2 * _ANSWER_SECONDS)
     caller.microphone.is_muted = True
     made: dict[str, Any] = {"who": "pipecat", "understood": caller.understood}
     if not is_answered or speaker.first_audible_at is None:
@@ -199,7 +197,11 @@ def render(result: Result) -> str:
     """Return the table."""
     ours, theirs = result["ours"], result["pipecat"]
     rows = [["Voztaxi", *Spread.of(_values(ours, "latency_ms")).cells(), *_outcomes(ours)]]
-    for name, shown in (("transcript_ms", "transcript"), ("first_word_ms", "first word"), ("first_chunk_ms", "first chunk")):
+    for name, shown in (
+        ("transcript_ms", "transcript"),
+        ("first_word_ms", "first word"),
+        ("first_chunk_ms", "first chunk"),
+    ):
         rows.append([f"  … {shown}", *Spread.of(_values(ours, name)).cells(), "", ""])
     if theirs:
         rows.append(["pipecat", *Spread.of(_values(theirs, "latency_ms")).cells(), *_outcomes(theirs)])
@@ -211,7 +213,7 @@ def render(result: Result) -> str:
         rows.append(["  … pipecat - Voztaxi, per utterance", *Spread.of(pairs).cells(), "", ""])
         if pairs:
             ahead = sum(each > 0 for each in pairs)
-            rows.append(["  … utterances with Voztaxi ahead", str(ahead), *[""] * 7])
+            rows.append(["  … utterances with Voztaxi ahead", f"{ahead}/{len(pairs)}", *[""] * 7])
     title = "End of speech to first sound of the answer, ms (last loud sample sent → first audible chunk arrived)"
     return f"{title}\n{table(('', *SPREAD_HEAD, 'cut off', 'no answer'), rows)}"
 

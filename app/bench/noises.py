@@ -179,7 +179,9 @@ def _cough(seed: int) -> np.ndarray:
         count = round(length * HEARING_RATE)
         spectrum = np.fft.rfft(random.standard_normal(count))
         frequencies = np.fft.rfftfreq(count, 1 / HEARING_RATE)
-        shape = sum(np.exp(-(((frequencies - peak) / width) ** 2)) for peak, width in ((500, 250), (1500, 500), (3000, 900)))
+        shape = sum(
+            np.exp(-(((frequencies - peak) / width) ** 2)) for peak, width in ((500, 250), (1500, 500), (3000, 900))
+        )
         burst = np.fft.irfft(spectrum * shape, count) * np.exp(-np.linspace(0, 5, count)) * loud
         place = round(start * HEARING_RATE)
         made[place : place + count] += burst / max(1e-9, np.abs(burst).max()) * loud
@@ -197,4 +199,3 @@ def _level(samples: np.ndarray) -> bytes:
     if fade:
         made[-fade:] *= np.linspace(1, 0, fade)
     return (np.clip(made, -1, 1) * 32767).astype("<i2").tobytes()
-

@@ -5,24 +5,19 @@ A rider's own way of reading, apart from how the agent reads aloud: who judges s
 
 import re
 
-from num2words import num2words
+from num2words import num2words  # type: ignore[import-untyped]
 
-_ACCENTS = {
-    word.translate(str.maketrans("áéíóú", "aeiou")): word
-    for word in (
-        "número números sí dirección aquí allá ahí así señora señorita mamá está tú clínica hipódromo jardín josé"
-        " andrés simón bolívar unión dieciséis veintidós veintitrés veintiséis débito qué cómo días más también"
-        " estefanía crédito aló apóstol mándame mándeme mándelo mandarme espéreme aguántame subió rápido cuánto dólar"
-        " chiquinquirá miércoles sábado torre edificio después recójame recógeme envíeme envíame pídeme"
-    ).split()
-}
-del _ACCENTS["tu"], _ACCENTS["esta"]
-_ACCENTS |= {"ventiseis": "veintiséis", "ventisiete": "veintisiete", "esta": "está"}
-_LETTERS = {
-    **{"b": "be", "c": "ce", "d": "de", "e": "e", "f": "efe", "g": "ge", "h": "hache", "i": "i", "j": "jota"},
-    **{"k": "ka", "l": "ele", "m": "eme", "n": "ene", "p": "pe", "q": "cu", "r": "erre", "s": "ese", "t": "te"},
-    **{"u": "u", "v": "ve", "w": "doble ve", "x": "equis", "z": "zeta"},
-}
+_WRITTEN = (
+    "número números sí dirección aquí allá ahí así señora señorita mamá tú clínica hipódromo jardín josé andrés simón"
+    " bolívar unión dieciséis veintidós veintitrés veintiséis débito qué cómo días también crédito aló apóstol mándame"
+    " mándeme mándelo espéreme aguántame subió rápido cuánto dólar chiquinquirá miércoles sábado después recójame"
+    " recógeme envíeme envíame pídeme está más"
+)
+_ACCENTS = {word.translate(str.maketrans("áéíóú", "aeiou")): word for word in _WRITTEN.split()}
+del _ACCENTS["tu"]
+_ACCENTS |= {"ventiseis": "veintiséis", "ventisiete": "veintisiete"}
+_NAMES = "b=be c=ce d=de e=e f=efe g=ge h=hache i=i j=jota k=ka l=ele m=eme n=ene p=pe q=cu r=erre s=ese t=te u=u v=ve"
+_LETTERS = dict(pair.split("=") for pair in f"{_NAMES} x=equis z=zeta".split()) | {"w": "doble ve"}
 _SHORT = (
     (re.compile(r"\b(?:cra|cr|kra|kr|carr)\b\.?", re.I), "carrera"),
     (re.compile(r"\b(?:cll|cl|clle)\b\.?", re.I), "calle"),

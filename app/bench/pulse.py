@@ -125,7 +125,7 @@ def main(file: Path, command: list[str]) -> None:
         finally:
             beating.cancel()
 
-    uvicorn.Server.serve = with_pulse  # type: ignore[method-assign]
+    uvicorn.Server.serve = with_pulse  # type: ignore[method-assign,assignment]
     sys.argv = ["voztaxi", *command]
     # As a command, not as an import: nothing below the command knows it.
     runpy.run_module("app.cli", run_name="__main__", alter_sys=True)

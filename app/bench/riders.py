@@ -1,4 +1,4 @@
-"""What callers say, as sound. From a checkout: their voices are the tests', made with the weights of ``scripts/weights``."""
+"""What callers say, as sound. Their voices are the tests', made with the weights of ``scripts/weights``."""
 
 import importlib
 import random
@@ -127,7 +127,7 @@ def in_a_room(speech: bytes, condition: Condition, lead: float, trail: float, se
     level = loudness * 10 ** (-float(condition.removesuffix(" dB")) / 20)
     noise = np.frombuffer(voices.noise(len(padded) / 2 / HEARING_RATE, level=level, seed=seed), dtype="<i2")
     mixed = np.frombuffer(padded, dtype="<i2").astype(np.int32) + noise[: len(padded) // 2]
-    return np.clip(mixed, -32768, 32767).astype("<i2").tobytes()
+    return bytes(np.clip(mixed, -32768, 32767).astype("<i2").tobytes())
 
 
 def sentences(count: int, seed: int = 0) -> list[tuple[str, Voice]]:

@@ -87,7 +87,9 @@ async def _soak(
         while True:
             own, workers = await anyio.to_thread.run_sync(server.memory_mb)
             minute = (time.monotonic() - began) / 60
-            samples.append({"minute": round(minute, 3), "server_mb": own, "workers_mb": workers, "files": server.files()})
+            samples.append(
+                {"minute": round(minute, 3), "server_mb": own, "workers_mb": workers, "files": server.files()}
+            )
             say(f"soak: minute {minute:.1f}, server {own:.1f} MB, workers {workers:.1f} MB, {len(turns)} turns")
             await anyio.sleep(_SAMPLE_SECONDS)
 

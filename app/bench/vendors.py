@@ -22,7 +22,8 @@ from app.models.audio import BYTES_PER_SAMPLE, HEARING_RATE, SPEAKING_RATE
 CHARACTER_MS = 60
 """How long a letter takes to say."""
 _WORD_SECONDS = 0.35
-_TRANSCRIPT = "hola buenas tardes necesito un taxi en la calle setenta y dos número cuarenta y tres veinticinco".split()
+_SENTENCE = "hola buenas tardes necesito un taxi en la calle setenta y dos número cuarenta y tres veinticinco"
+_TRANSCRIPT = tuple(_SENTENCE.split())
 _CHUNK_BYTES = 4801
 _VENDORS = {
     "assemblyai": "AssemblyAi",

@@ -48,7 +48,9 @@ def run_voice_bench(parts: Sequence[str], options: VoiceOptions, out: Path | Non
         from app.bench.riders import NotACheckout, weights_folder
         from app.bench.servers import machine
     except ModuleNotFoundError as error:
-        typer.echo(f"voztaxi bench voice needs {error.name}: run it in a checkout, after scripts/install --dev", err=True)
+        typer.echo(
+            f"voztaxi bench voice needs {error.name}: run it in a checkout, after scripts/install --dev", err=True
+        )
         raise typer.Exit(2) from error
     try:
         weights = weights_folder()
@@ -132,8 +134,6 @@ def _headline(machine: dict[str, Any]) -> str:
 
 def _configuration(result: dict[str, Any]) -> str:
     """Say which engines were measured."""
-    lines = []
-    for name in ("engines", "configuration", "clerk", "riders", "pace"):
-        if result.get(name) is not None:
-            lines.append(f"{name}: {json.dumps(result[name], ensure_ascii=False)}\n")
-    return "".join(lines)
+    names = ("engines", "configuration", "clerk", "riders", "pace")
+    shown = [(name, json.dumps(result[name], ensure_ascii=False)) for name in names if result.get(name) is not None]
+    return "".join(f"{name}: {words}\n" for name, words in shown)
