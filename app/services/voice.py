@@ -39,6 +39,7 @@ Complain = Callable[[AppError], Awaitable[None]]
 
 _ANY_SEQ = 2**63
 """A recording does not wait for the log."""
+_COMPLAINT_SECONDS = 1.0
 _FINAL_SECONDS = 15.0
 """How long what was heard last may take to be understood after its microphone was closed."""
 
@@ -197,7 +198,7 @@ class VoiceSession:
         self, speaker: Speaker, streaming: StreamingService, complain: Complain, *, now_ms: NowMs, new_id: NewId
     ) -> None:
         self.speaker = speaker
-        self.complain = complain
+        self._tell_rider = complain
         self.is_open = True
         """Whether sound is taken."""
         self.ear: Ear
@@ -216,6 +217,14 @@ class VoiceSession:
         if not self.is_open:
             raise BadInput("El micrófono está cerrado.", code="invalid_audio")
         self.ear.push(frame)
+
+    async def complain(self, error: AppError) -> None:
+        """Tell the rider what went wrong, if there is still somebody to tell, and without waiting for long."""
+        with anyio.move_on_after(_COMPLAINT_SECONDS):
+            try:
+                await self._tell_rider(error)
+            except Exception as unheard:  # the connection is gone, and sees to itself
+                log.info("nobody was told", thread_id=self.speaker.thread_id, code=error.error_code, exc_info=unheard)
 
     def finish(self) -> None:
         """Close the microphone. What was heard is finalised."""
