@@ -46,7 +46,7 @@ async def main():
         async with service.open("t", ANYONE, consented_at=1) as recording:
             recording.mark("u", "rider")
             while True:
-                recording.rider(b"\\x00\\x10\\x00\\xf0" * 160)
+                recording.rider((b"\\x00\\x10" * 20 + b"\\x00\\xf0" * 20) * 8)
                 await anyio.sleep(0.02)
 
 anyio.run(main)
