@@ -259,6 +259,7 @@ async def open_services(
                     speaks=voice.speech is not None,
                     default_language=settings.voice_language,
                     streaming=streaming,
+                    recordings=recordings,
                     now_ms=now_ms,
                     new_id=new_id,
                     max_sessions=settings.voice_sessions,

@@ -153,9 +153,9 @@ class _Parts:
                 case "openai":
                     from app.engines.stt.openai import open_openai_stt
 
-                    key, address = self._openai()
-                    engine = open_openai_stt(key, address, model=settings.openai_stt_model, timeout=timeout)
-                    return await self._stack.enter_async_context(engine)
+                    server = self._openai()
+                    openai = open_openai_stt(*server, model=settings.openai_stt_model, timeout=timeout)
+                    return await self._stack.enter_async_context(openai)
         raise Misconfigured(f"STT={name} is not known")
 
     async def _tts(self, name: str) -> TtsEngine:
@@ -211,9 +211,9 @@ class _Parts:
                 case "openai":
                     from app.engines.tts.openai import open_openai_tts
 
-                    key, address = self._openai()
+                    server = self._openai()
                     openai = open_openai_tts(
-                        key, address, model=settings.openai_tts_model, voice=settings.openai_tts_voice, timeout=timeout
+                        *server, model=settings.openai_tts_model, voice=settings.openai_tts_voice, timeout=timeout
                     )
                     return await self._stack.enter_async_context(openai)
         raise Misconfigured(f"TTS={name} is not known")

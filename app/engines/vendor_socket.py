@@ -1,9 +1,11 @@
 """WebSockets to vendors: connected with deadlines and backoff, kept for later, closed for certain."""
 
 import logging
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 
 import anyio
 from pydantic import SecretStr
@@ -31,6 +33,11 @@ def read_close(code: int, _reason: str) -> VendorError:
     return VendorError(f"closed with {code}", retryable=code != 1008)
 
 
+@cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
 @dataclass(frozen=True, slots=True)
 class Vendor:
     """Where a vendor is, and how it is greeted."""
@@ -40,6 +47,10 @@ class Vendor:
     """Sent with the handshake; the key is among them."""
     read_close: Callable[[int, str], VendorError] = read_close
     """Tells what a close code and its reason mean."""
+
+    def __post_init__(self) -> None:
+        """Read the certificates now: later it would hold up everybody who is served."""
+        _tls()
 
 
 class _Connect(connect):
@@ -124,6 +135,7 @@ async def _connect_once(vendor: Vendor, url: str, timeout: float) -> VendorSocke
             connection = await _Connect(
                 url,
                 additional_headers={name: value.get_secret_value() for name, value in vendor.headers.items()},
+                ssl=_tls() if url.startswith("wss:") else None,
                 compression=None,
                 proxy=None,
                 open_timeout=None,

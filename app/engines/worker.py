@@ -30,7 +30,7 @@ Model = Callable[[Request], Generator[Piece]]
 """Answers a call piece by piece. Where the call is given up it is closed at the next piece."""
 
 _PROGRAM = "import sys; from app.engines.worker_process import main; main(int(sys.argv[1]))"
-_STOP_SECONDS = 1.0
+_STOP_SECONDS = 5.0
 """How long a worker has to reach its next piece once nobody wants it any more; then its process is replaced."""
 _STDERR_BYTES = 2000
 

@@ -67,6 +67,10 @@ def _never(_text: str) -> bool:
     return False
 
 
+def _nobody(_sound: bytes) -> None:
+    """Nobody else listens."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hearing:
     """Opens ears, and holds what they share."""
@@ -160,6 +164,8 @@ class Ear:
         self._tasks = tasks
         self._log = structlog.get_logger(__name__).bind(engine=hearing.stt.name)
         self._waiting_bytes = 0
+        self.tap: Callable[[bytes], object] = _nobody
+        """Is given all that the microphone sent, as mono ``pcm_s16le`` at ``HEARING_RATE``."""
         # Hearing.
         self._activity = hearing.vad.open()
         self._endpointer = Endpointer(hearing.rules)
@@ -233,6 +239,7 @@ class Ear:
             sound = bytearray()
             while (frame := await self._next_frame()) is not None:
                 for piece in frame.sound:
+                    self.tap(piece)
                     sound += piece
                     await self._hear_whole_frames(sound, frame.arrived_at)
                 self._waiting_bytes -= frame.size

@@ -81,7 +81,7 @@ class Recording:
                 thread_id=self._thread_id,
                 recording=self.id,
                 code=error.error_code,
-                reason=error.message,
+                exc_info=error,
             )
 
 

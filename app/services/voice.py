@@ -4,6 +4,8 @@ A session hangs on a connection by its sound alone. When the connection is lost,
 the microphone had been closed, and becomes a turn; whoever comes back reads it in the log.
 """
 
+import base64
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,13 +19,16 @@ from anyio.abc import TaskGroup
 from app.core import metrics
 from app.core.clock import NewId, NowMs
 from app.core.errors import AppError, BadInput, Draining, SttError, TooManyMicrophones, VoiceOff
+from app.core.tasks import beside
 from app.models.account import Caller
 from app.models.audio import AudioFormat
-from app.models.events import SttChunk
+from app.models.events import Interrupted, SttChunk, TtsChunk
 from app.models.inputs import MultitaskStrategy
 from app.pipeline.hearing import Ear, Hearing, PartialTranscript, SpeechBegan, Utterance
 from app.pipeline.playback import Playback
+from app.services.recordings import Recording, RecordingService
 from app.services.streaming_service import StreamingService
+from app.turns.airwaves import Listener
 from app.turns.floor import Verdict, judge
 
 log = structlog.stdlib.get_logger("voztaxi.voice")
@@ -32,6 +37,9 @@ Outcome = Literal["turn", "resumed", "nothing", "refused", "failed"]
 Complain = Callable[[AppError], Awaitable[None]]
 """Tells the rider what went wrong; after the connection is gone it does nothing."""
 
+_ANY_SEQ = 2**63
+"""A recording does not wait for the log."""
+_COMPLAINT_SECONDS = 1.0
 _FINAL_SECONDS = 15.0
 """How long what was heard last may take to be understood after its microphone was closed."""
 
@@ -46,6 +54,8 @@ class Speaker:
     language: str | None = None
     speak: bool = True
     """Answer aloud too."""
+    recording: Recording | None = None
+    """Takes what is said; None where nothing is recorded."""
 
 
 class VoiceService:
@@ -56,6 +66,7 @@ class VoiceService:
         speaks: Whether answers can be spoken.
         default_language: What is spoken where nobody says; ISO 639-1.
         streaming: Runs the turns.
+        recordings: Record riders who consent; None where nobody is recorded.
         now_ms: The clock.
         new_id: Makes ids.
         max_sessions: Microphones that may be open at once.
@@ -68,10 +79,12 @@ class VoiceService:
         speaks: bool,
         default_language: str,
         streaming: StreamingService,
+        recordings: RecordingService | None,
         now_ms: NowMs,
         new_id: NewId,
         max_sessions: int,
     ) -> None:
+        self._recordings = recordings
         self._hearing = hearing
         self.speaks = speaks
         """Whether answers can be spoken."""
@@ -129,6 +142,25 @@ class VoiceService:
         finally:
             session.finish()
 
+    @asynccontextmanager
+    async def record(self, thread_id: str, caller: Caller) -> AsyncIterator[Recording | None]:
+        """Record a thread within the block: what its microphone hears and what is answered aloud.
+
+        Args:
+            thread_id: The thread.
+            caller: Who consented, just now.
+
+        Yields:
+            What microphones are to give their sound to; None where nobody is recorded.
+        """
+        if self._recordings is None:
+            yield None
+            return
+        async with self._recordings.open(thread_id, caller, consented_at=self._now_ms()) as recording:
+            with self._streaming.listen(thread_id) as listener:
+                async with beside(_follow(listener, recording)):
+                    yield recording
+
     async def _run(
         self,
         hearing: Hearing,
@@ -144,6 +176,8 @@ class VoiceService:
             with metrics.MICROPHONES.track_inprogress():
                 async with hearing.open(audio, session.speaker.language or self._language) as ear:
                     session.ear = ear
+                    if session.speaker.recording is not None:
+                        ear.tap = session.speaker.recording.rider
                     task_status.started()
                     started = True
                     await session.listen()
@@ -164,7 +198,7 @@ class VoiceSession:
         self, speaker: Speaker, streaming: StreamingService, complain: Complain, *, now_ms: NowMs, new_id: NewId
     ) -> None:
         self.speaker = speaker
-        self.complain = complain
+        self._tell_rider = complain
         self.is_open = True
         """Whether sound is taken."""
         self.ear: Ear
@@ -183,6 +217,14 @@ class VoiceSession:
         if not self.is_open:
             raise BadInput("El micrófono está cerrado.", code="invalid_audio")
         self.ear.push(frame)
+
+    async def complain(self, error: AppError) -> None:
+        """Tell the rider what went wrong, if there is still somebody to tell, and without waiting for long."""
+        with anyio.move_on_after(_COMPLAINT_SECONDS):
+            try:
+                await self._tell_rider(error)
+            except Exception as unheard:  # the connection is gone, and sees to itself
+                log.info("nobody was told", thread_id=self.speaker.thread_id, code=error.error_code, exc_info=unheard)
 
     def finish(self) -> None:
         """Close the microphone. What was heard is finalised."""
@@ -226,7 +268,7 @@ class VoiceSession:
         elif verdict == "resume":
             outcome = "resumed"
         elif utterance.text.strip():
-            outcome = await self._submit(utterance.text, "enqueue" if verdict == "answer" else "interrupt")
+            outcome = await self._submit(utterance, "enqueue" if verdict == "answer" else "interrupt")
         metrics.UTTERANCES.labels(outcome).inc()
         if playback is None:
             return
@@ -235,11 +277,14 @@ class VoiceSession:
         elif verdict != "interrupt" or outcome != "turn":
             playback.resume()
 
-    async def _submit(self, text: str, strategy: MultitaskStrategy) -> Outcome:
+    async def _submit(self, utterance: Utterance, strategy: MultitaskStrategy) -> Outcome:
         speaker = self.speaker
+        if speaker.recording is not None:
+            ago_ms = (time.monotonic() - utterance.ended_at) * 1000 + utterance.speech_ms
+            speaker.recording.mark(self._turn_id, "rider", ago_ms=ago_ms)
         try:
             await self._streaming.submit(
-                text,
+                utterance.text,
                 thread_id=speaker.thread_id,
                 caller=speaker.caller,
                 client_id=speaker.client_id,
@@ -252,6 +297,20 @@ class VoiceSession:
             await self.complain(error)
             return "refused"
         return "turn"
+
+
+async def _follow(listener: Listener, recording: Recording) -> None:
+    """Record what a thread is told aloud."""
+    while True:
+        while (event := listener.take(_ANY_SEQ)) is not None:
+            match event:
+                case TtsChunk():
+                    recording.agent(base64.b64decode(event.audio), event.offset_ms, event.turn_id)
+                case Interrupted():
+                    recording.dropped(event.turn_id, event.offset_ms)
+                case _:
+                    pass
+        await listener.wait()
 
 
 def _judge(utterance: Utterance, playback: Playback) -> Verdict:

@@ -4,7 +4,11 @@ from collections.abc import Sequence
 
 from app.taxi.places.gazetteer import Gazetteer
 
-_WORDS = ("taxi", "calle", "carrera", "número", "diagonal", "transversal", "barrio", "Nequi", "Daviplata", "efectivo")
+_PHRASES = (
+    *("Necesito un taxi en la calle 72 número 43-25", "carrera 51B número 79-40, barrio El Prado", "pago en efectivo"),
+    *("con Nequi", "Daviplata", "sí, confirmo", "diagonal", "transversal"),
+)
+"""How bookings are put: recognisers that go by a prompt write numbers as they stand here."""
 _FIRST = (
     *("El Prado", "Alto Prado", "Boston", "Villa Country", "Riomar", "Ciudad Jardín", "Buenavista", "Paraíso"),
     *(
@@ -23,4 +27,4 @@ def key_terms(gazetteer: Gazetteer) -> Sequence[str]:
     """Return names, the likeliest first, each once. An engine takes as many as it can."""
     places = [place.name for place in gazetteer.all_places if place.verified]
     barrios = [barrio.name for barrio in gazetteer.all_neighborhoods if barrio.city in ("Barranquilla", "Soledad")]
-    return tuple(dict.fromkeys((*_WORDS, *_FIRST, *places, *barrios, *gazetteer.cities)))
+    return tuple(dict.fromkeys((*_PHRASES, *_FIRST, *places, *barrios, *gazetteer.cities)))

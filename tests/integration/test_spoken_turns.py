@@ -299,12 +299,16 @@ def test_a_taxi_that_was_ordered_while_the_rider_spoke_is_ordered() -> None:
             async def let_go() -> None:
                 with anyio.fail_after(60):
                     await bookings.entered.wait()
-                await anyio.sleep(2)
+                await anyio.sleep(4)
                 bookings.go_on.set()
 
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(let_go)
-                events = await caller.interrupted("Sí, confirmo", playing(), 1)
+                started = current_time()
+                events = await caller.interrupted("Sí, confirmo", playing(), 1.4)
+            (at,) = [at for at, event in caller.came if isinstance(event, Interrupted)]
+            assert at - started == pytest.approx(1.4, abs=0.01)  # the filler stops, and the order goes on
+            assert current_time() - started >= 4
             end = end_of(events)
             booked: list[Booking] = list(await bookings.list("t"))
             assert end.status == "interrupted"

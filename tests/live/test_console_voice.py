@@ -287,12 +287,16 @@ async def test_speech_plays_without_a_hole_and_says_how_far_it_is(browser: Brows
     assert all(ack["turn_id"] == "t1" for ack in line.of("playback"))
     assert acks == sorted(acks)
     assert acks[-1] == 2900
-    assert max(np.diff(acks)) < 600
+    assert len(acks) >= 5
+    assert max(np.diff(acks)) < 1000
     latency = state["latency"][0]
     assert latency["t0"] <= latency["transcript"] <= latency["word"] <= latency["audio"] <= latency["heard"]
 
 
-async def test_a_false_alarm_falls_silent_at_once_and_goes_on_where_it_was(browser: Browser, line: VoiceLine) -> None:
+@pytest.mark.parametrize("off_by_ms", [-40, 600])
+async def test_a_false_alarm_falls_silent_at_once_and_goes_on_where_it_was(
+    browser: Browser, line: VoiceLine, off_by_ms: int
+) -> None:
     speech = noise(2.5, SPEAKING_RATE, 3)
     async with console(browser, line) as page:
         await open_microphone(page, line)
@@ -301,10 +305,10 @@ async def test_a_false_alarm_falls_silent_at_once_and_goes_on_where_it_was(brows
         await line.say("t1", speech, 0, 1500)
         await line.until(lambda: any(ack["played_ms"] >= 500 for ack in line.of("playback")))
         before = len(line.of("playback"))
-        thought = line.of("playback")[-1]["played_ms"] - 40  # the server's own idea lags behind
+        thought = line.of("playback")[-1]["played_ms"] + off_by_ms  # the server's own idea of what was heard
         await line.send(type="interrupted", turn_id="t1", offset_ms=thought)
         told = await line.came("playback", before + 1)
-        assert told["played_ms"] >= thought
+        assert told["played_ms"] >= thought - max(0, off_by_ms)
         await line.send(type="stt_chunk", turn_id="t2", text="ajá")
         await expect(page.locator("[data-testid=message][data-turn=t2]")).to_contain_text("ajá")
         silent, tap = await played(page)

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.vendor
 
 ORDER = "Quiero un taxi para la calle setenta y dos."
 TIMEOUT = 10.0
+SETTINGS = Settings(_env_file=None)
 
 
 def setting(name: str) -> str:
@@ -35,28 +36,26 @@ def setting(name: str) -> str:
 
 @asynccontextmanager
 async def ear(name: str) -> AsyncIterator[SttEngine]:
-    settings = Settings()
     key = SecretStr(setting(f"{name.upper()}_API_KEY"))
     if name == "assemblyai":
-        yield assemblyai_stt(key, settings.assemblyai_url, timeout=TIMEOUT)
+        yield assemblyai_stt(key, SETTINGS.assemblyai_url, timeout=TIMEOUT)
     elif name == "deepgram":
-        yield deepgram_stt(key, settings.deepgram_url, model=settings.deepgram_model, timeout=TIMEOUT)
+        yield deepgram_stt(key, SETTINGS.deepgram_url, model=SETTINGS.deepgram_model, timeout=TIMEOUT)
     else:
         address = VENDOR_SETTINGS["OPENAI_BASE_URL"]
-        async with open_openai_stt(key, address, model=settings.openai_stt_model, timeout=TIMEOUT) as engine:
+        async with open_openai_stt(key, address, model=SETTINGS.openai_stt_model, timeout=TIMEOUT) as engine:
             yield engine
 
 
 @asynccontextmanager
 async def mouth(name: str) -> AsyncIterator[TtsEngine]:
-    settings = Settings()
     key = SecretStr(setting(f"{name.upper()}_API_KEY"))
     if name == "openai":
         async with open_openai_tts(
             key,
             VENDOR_SETTINGS["OPENAI_BASE_URL"],
-            model=settings.openai_tts_model,
-            voice=settings.openai_tts_voice,
+            model=SETTINGS.openai_tts_model,
+            voice=SETTINGS.openai_tts_voice,
             timeout=TIMEOUT,
         ) as engine:
             yield engine
@@ -65,8 +64,8 @@ async def mouth(name: str) -> AsyncIterator[TtsEngine]:
     opens = open_cartesia if is_cartesia else open_elevenlabs
     async with opens(
         key,
-        settings.cartesia_url if is_cartesia else settings.elevenlabs_url,
-        model=settings.cartesia_model if is_cartesia else settings.elevenlabs_model,
+        SETTINGS.cartesia_url if is_cartesia else SETTINGS.elevenlabs_url,
+        model=SETTINGS.cartesia_model if is_cartesia else SETTINGS.elevenlabs_model,
         voice=setting(f"{name.upper()}_VOICE"),
         language="es",
         timeout=TIMEOUT,

@@ -41,6 +41,7 @@ from app.models.inputs import (
     Resume,
     UserInput,
 )
+from app.services.recordings import Recording
 from app.services.voice import Speaker, VoiceSession
 from app.stores.base import LogReader
 from app.turns.airwaves import Listener
@@ -85,6 +86,15 @@ class _Delivery:
 
 
 @dataclass(slots=True)
+class _Recorder:
+    """What records a thread for as long as the client is here."""
+
+    recording: Recording | None
+    thread_id: str
+    stopped: anyio.Event = field(default_factory=anyio.Event)
+
+
+@dataclass(slots=True)
 class _Microphone:
     """The client's microphone, open or closed by it."""
 
@@ -110,6 +120,7 @@ class Connection:
         self._thread_id: str | None = None
         self._deliveries: dict[str, _Delivery] = {}
         self._microphone: _Microphone | None = None
+        self._recorder: _Recorder | None = None
 
     async def serve(self) -> None:
         """Run both loops."""
@@ -275,7 +286,18 @@ class Connection:
         was_listening = thread_id in self._deliveries
         self._close_microphone()
         await self._listen(thread_id, tasks)
-        speaker = Speaker(thread_id, self._caller, language=said.language, speak=said.speak)
+        if said.record:
+            await self._record(thread_id, tasks)
+        elif self._recorder is not None:
+            self._recorder.stopped.set()
+        recorder = self._recorder if said.record else None
+        speaker = Speaker(
+            thread_id,
+            self._caller,
+            language=said.language,
+            speak=said.speak,
+            recording=None if recorder is None else recorder.recording,
+        )
         try:
             self._microphone = await tasks.start(
                 self._hold_microphone, speaker, AudioFormat(said.encoding, said.sample_rate)
@@ -285,6 +307,20 @@ class Connection:
                 await self._stop_listening(thread_id)
             raise
         self._thread_id = thread_id
+
+    async def _record(self, thread_id: str, tasks: TaskGroup) -> None:
+        """Record a thread from now on, until the connection ends or another thread's turn comes."""
+        if self._recorder is not None and not self._recorder.stopped.is_set():
+            if self._recorder.thread_id == thread_id:
+                return
+            self._recorder.stopped.set()
+        self._recorder = await tasks.start(self._hold_recording, thread_id, self._caller)
+
+    async def _hold_recording(self, thread_id: str, caller: Caller, *, task_status: TaskStatus[_Recorder]) -> None:
+        async with self._services.voice.record(thread_id, caller) as recording:
+            recorder = _Recorder(recording, thread_id)
+            task_status.started(recorder)
+            await recorder.stopped.wait()
 
     async def _hold_microphone(
         self, speaker: Speaker, audio: AudioFormat, *, task_status: TaskStatus[_Microphone]

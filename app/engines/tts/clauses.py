@@ -13,18 +13,19 @@ _LONG_FIRST_CHARS = 60
 """A first clause that is longer is cut in the middle."""
 _FIRST_CHARS = (18, 40)
 """Where: at a connective between these, or at the last word before the second."""
-_CHARS = 180
-"""The most that a piece has: what the model takes, with room to spare."""
+_CHARS = 90
+"""The most that a piece has: work that nobody wants any more stops at the end of one."""
 
 
 def pieces(text: str) -> list[str]:
     """Return the pieces of a sentence, in order, none without a letter or digit.
 
-    The first is short, cut at punctuation, or before a connective where there is none for long. Later ones are as
-    long as may be: each is made while the one before is heard.
+    The first is short, cut at punctuation, or before a connective where there is none for long. Later ones are
+    longer: each is made while the one before is heard.
     """
     grouped: list[str] = []
-    for clause in _clauses(" ".join(text.split())):
+    readable = text.replace("\0", " ").encode(errors="replace").decode()  # lone surrogates are nothing to read
+    for clause in _clauses(" ".join(readable.split())):
         last = grouped[-1] if grouped else ""
         if grouped and _belongs_to(last, clause, first=len(grouped) == 1):
             grouped[-1] = f"{last} {clause}"

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from app.taxi.places.numerals import read_number
+from app.taxi.places.numerals import UNITS, read_number
 from app.taxi.text import fold
 
 Kind = Literal["number", "word", "sign", "phone"]
@@ -41,6 +41,8 @@ _SPLITTABLE: Final = re.compile(
     r"|apto|con|y|no)"
 )
 _MAX_DIGITS: Final = 40
+_TENS: Final = re.compile(r"[2-9]0")
+_UNIT_AND_PLATE: Final = re.compile(r"[1-9](?:\d\d)?")
 
 
 def _split_glued_word(word: str) -> int:
@@ -77,6 +79,19 @@ def _raw_tokens(text: str) -> list[Token]:
     return tokens
 
 
+def _tens_and_units(raw: list[Token], position: int) -> list[Token]:
+    """Return what "70 y dos" or "40 y 325" is, as recognisers write 72 and "43 25"; nothing where it is neither."""
+    if position + 2 >= len(raw) or not _TENS.fullmatch(raw[position].text) or raw[position + 1].text not in ("y", "i"):
+        return []
+    tens, unit = raw[position], raw[position + 2]
+    digits = str(UNITS[unit.text]) if unit.kind == "word" and unit.text in UNITS else unit.text
+    if unit.kind not in ("word", "number") or not _UNIT_AND_PLATE.fullmatch(digits):
+        return []
+    cut = unit.end if len(digits) == 1 else unit.start + 1
+    number = Token("number", tens.text[0] + digits[0], tens.start, cut, glued=tens.glued, spoken=True)
+    return [number] if len(digits) == 1 else [number, Token("number", digits[1:], cut, unit.end, spoken=True)]
+
+
 def tokenize(text: str) -> list[Token]:
     """Split a text; runs of number words become one number token.
 
@@ -91,6 +106,11 @@ def tokenize(text: str) -> list[Token]:
     tokens: list[Token] = []
     position = 0
     while position < len(raw):
+        joined = _tens_and_units(raw, position)
+        if joined:
+            tokens += joined
+            position += 3
+            continue
         number = read_number(words, position) if raw[position].kind == "word" else None
         if words[position] == "mil" and tokens and tokens[-1].kind == "number":
             number = None  # "20 mil" is money, never a street

@@ -155,7 +155,7 @@ async def test_a_pause_is_silent_to_the_engine_unless_the_speaker_goes_on() -> N
 async def test_partial_transcripts_come_when_they_change_and_are_never_empty() -> None:
     class Stammering(FakeRecognition):
         async def partials(self) -> AsyncIterator[str]:
-            for text in ("", " ", "uno", "uno", "uno dos", " uno dos "):
+            for text in ("", " ", "uno", "uno", "", "uno dos", " uno dos "):
                 yield text
 
     class StammeringStt(FakeStt):

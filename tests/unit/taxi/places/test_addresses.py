@@ -258,3 +258,21 @@ def test_the_structured_form_tells_every_part() -> None:
     reading = parse_address("cl 84 # 42 b 1 - 05", GAZETTEER)
     assert reading.parsed == Address(Via("Calle", "84"), Via("Carrera", "42", "B1"), "05")
     assert write_address(reading.parsed) == "Calle 84 #42B1-05"
+
+
+@pytest.mark.parametrize(
+    ("heard", "address"),
+    [
+        ("calle 70 y dos número 40 y 325", "Calle 72 #43-25"),
+        ("en la calle 70 y 2, 40 y 3, 25", "Calle 72 #43-25"),
+        ("carrera 50 y 1 B número 70 y 9 40", "Carrera 51B #79-40"),
+        ("calle 84 número 50 y 2 16", "Calle 84 #52-16"),
+        ("carrera 40 y cuatro número 70 y 2 20 y 8", "Carrera 44 #72-28"),
+    ],
+)
+def test_a_recogniser_that_writes_tens_and_units_apart_is_understood(heard: str, address: str) -> None:
+    assert parse_address(heard, Gazetteer.load()).address == address
+
+
+def test_two_streets_joined_by_an_and_stay_two() -> None:
+    assert parse_address("calle 70 y 20", Gazetteer.load()).address == "Calle 70 con Carrera 20"

@@ -1,0 +1,31 @@
+"""What of Whisper's guesses is believed."""
+
+import pytest
+
+from app.engines.stt.whisper import _Guess, believed
+
+pytestmark = pytest.mark.unit
+
+PROMPT = "Sí, por favor. El Prado, Ciudad Jardín."
+
+
+@pytest.mark.parametrize(
+    ("text", "logprob", "no_speech", "expected"),
+    [
+        ("Estoy en El Prado.", -0.3, 0.02, "Estoy en El Prado."),
+        ("El Prado.", -0.3, 0.02, "El Prado."),
+        ("El Prado, Ciudad,", -0.83, 0.29, ""),
+        ("No.", -1.2, 0.3, "No."),
+        ("un poco más", -2.7, 0.74, ""),
+        ("¡Vamos!", -1.0, 0.6, ""),
+        ("Subtítulos realizados por la comunidad de Amara.org", -0.1, 0.0, ""),
+        ("Pago con Nequi. ¡Gracias por ver el video!", -0.2, 0.0, "Pago con Nequi."),
+        ("Gracias.", -0.4, 0.03, "Gracias."),
+        ("...", -0.4, 0.03, ""),
+        ("no, " * 40, -0.1, 0.0, ""),
+    ],
+)
+def test_what_somebody_said_is_kept_and_what_is_made_up_is_not(
+    text: str, logprob: float, no_speech: float, expected: str
+) -> None:
+    assert believed(_Guess(text, logprob, no_speech, PROMPT)) == expected
