@@ -98,6 +98,9 @@ async def _measure(
     waiting = list(alarms)
     false: list[dict[str, Any]] = []
     answers: list[dict[str, Any]] = []
+    # What an answer is that nobody disturbs: the transcripts of the others are compared with it.
+    _, calm = await _disturb(server, [], f"calm-{next(numbers)}")
+    answers.append({**calm, "is_calm": True})
     while waiting:
         say(f"interrupt: {len(waiting)} noises and backchannels left")
         tried, answer = await _disturb(server, waiting, f"noise-{next(numbers)}")
@@ -232,6 +235,7 @@ async def _make_noise(caller: Caller, turn: Turn, noise: Disturbance) -> dict[st
         "onset_to_interrupted_ms": round((stop.at - said.starts_at) * 1000, 1),
     }
     if len(caller.turns) > turns or turn.ended_at is not None:
+        await caller.until(lambda: len(caller.turns) > turns, 3.0)
         others = [each.understood for each in list(caller.turns.values())[turns:]]
         return {**made, "outcome": "interrupted", "understood": " ".join(others)}
     if stop.resumed_at is None:
@@ -256,7 +260,9 @@ def _transcribe(result: Result, weights: Path) -> None:
             continue
         samples = numpy.frombuffer(answer["heard"], dtype="<i2") / 32768
         narrow = soxr.resample(samples, answer["sample_rate"], 16_000).astype("float32")
-        segments, _ = model.transcribe(narrow, language="es", no_speech_threshold=None, log_prob_threshold=None)
+        segments, _ = model.transcribe(
+            narrow, language="es", chunk_length=12, no_speech_threshold=None, log_prob_threshold=None
+        )
         heard = " ".join(segment.text for segment in segments)
         answer["heard_words"] = heard
         answer["word_errors"] = round(voices.word_errors(LONG_ANSWER, heard), 3)
@@ -303,15 +309,20 @@ def render(result: Result) -> str:
             ("speech repeated", "repeated_ms"),
         )
     ]
-    whole = [each for each in answers if each.get("is_whole") and each.get("said_all")]
-    ended = [each for each in answers if each["outcome"] == "completed"]
+    disturbed = [each for each in answers if not each.get("is_calm")]
+    whole = [each for each in disturbed if each.get("is_whole") and each.get("said_all")]
+    ended = [each for each in disturbed if each["outcome"] == "completed"]
     lines += ["", "After a false alarm, ms", table(("", *SPREAD_HEAD), rows)]
     lines += [
         f"Answers with false alarms that were heard whole, nothing missing or twice: {share(len(whole), len(ended))}"
     ]
-    errors = [each["word_errors"] for each in answers if "word_errors" in each]
+    errors = [each["word_errors"] for each in disturbed if "word_errors" in each]
+    calm = [each["word_errors"] for each in answers if each.get("is_calm") and "word_errors" in each]
     if errors:
-        lines += [f"Transcribed back, word error rate of what the ear heard: {', '.join(str(each) for each in errors)}"]
+        lines += [
+            "Transcribed back, word error rate of what the ear heard:"
+            f" {', '.join(str(each) for each in errors)}; of an answer that nobody disturbed: {calm[0] if calm else '-'}"
+        ]
     lines += [f"Not had: {each}" for each in result["noises_not_had"]]
     return "\n".join(lines)
 

@@ -104,7 +104,7 @@ async def _measure(server: BenchServer, peer_url: str | None, asked: Sequence[tu
 _SHOWN = ("STT", "TTS", "VAD", "WHISPER_MODEL", "KOKORO_VOICE", "SMART_TURN_MODEL", "LLM", "OMP_NUM_THREADS")
 _PEER_CONFIGURATION = {
     "pipeline": "transport.input, WhisperSTTService, user aggregator, OpenAILLMService, TTS, transport.output",
-    "whisper": "WhisperSTTService: the same weights, int8, beam 5, es, our prompt as initial_prompt, no_speech_prob off",
+    "whisper": "WhisperSTTService: the same weights, int8, beam 5, es, our initial_prompt, no_speech_prob off",
     "vad": "SileroVADAnalyzer() with its defaults (confidence 0.7, start 0.2 s, stop 0.2 s, volume 0.6)",
     "turns": "the default strategies: Smart Turn v3 (LocalSmartTurnAnalyzerV3), one thread",
     "text": "TTSService's default aggregation of sentences",
