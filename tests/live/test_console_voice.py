@@ -18,6 +18,7 @@ from playwright.async_api import Browser, Page, expect
 
 from app.models.audio import HEARING_RATE, SPEAKING_RATE
 from tests.live.browser import chromium
+from tests.live.server import ROOT
 from tests.live.voice_line import PCM, VoiceLine, voice_line
 
 pytestmark = [pytest.mark.live, pytest.mark.asyncio(loop_scope="module")]
@@ -507,6 +508,19 @@ async def test_presses_in_quick_succession_stay_in_order(browser: Browser, line:
     kinds = [frame["type"] for frame in line.frames if frame["type"].startswith("audio_")]
     assert kinds == ["audio_start", "audio_stop"] * (len(kinds) // 2) + ["audio_start"]
     assert len(kinds) >= 3
+
+
+async def test_the_microphone_of_a_page_opened_as_a_file_works(browser: Browser, line: VoiceLine) -> None:
+    async with await browser.new_context() as context:
+        page = await context.new_page()
+        await page.goto((ROOT / "test_websocket_client.html").as_uri())
+        await context.grant_permissions(["microphone"])
+        await page.locator("#server summary").click()
+        await page.get_by_test_id("server-url").fill(line.url)
+        await page.get_by_test_id("server-url").press("Enter")
+        await expect(page.get_by_test_id("status")).to_have_attribute("data-state", "connected")
+        await open_microphone(page, line)
+        await line.until(lambda: len(line.sound) > 10)
 
 
 async def test_a_pause_stops_the_sound_that_is_here_already(browser: Browser, line: VoiceLine) -> None:

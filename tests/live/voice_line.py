@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import uvicorn
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
+from fastapi.middleware.cors import CORSMiddleware
 from numpy.typing import NDArray
 
 from app.api.v1 import pages
@@ -141,6 +142,7 @@ async def voice_line() -> AsyncIterator[VoiceLine]:
     port = free_port()
     line = VoiceLine(port)
     app = FastAPI()
+    app.add_middleware(CORSMiddleware, allow_origins=["*"])
     app.include_router(pages.router)
 
     @app.get("/api/v1/voice", response_model=None)
