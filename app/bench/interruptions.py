@@ -319,9 +319,10 @@ def render(result: Result) -> str:
     errors = [each["word_errors"] for each in disturbed if "word_errors" in each]
     calm = [each["word_errors"] for each in answers if each.get("is_calm") and "word_errors" in each]
     if errors:
+        shown = ", ".join(str(each) for each in errors)
         lines += [
-            "Transcribed back, word error rate of what the ear heard:"
-            f" {', '.join(str(each) for each in errors)}; of an answer that nobody disturbed: {calm[0] if calm else '-'}"
+            f"Transcribed back, word error rate of what the ear heard: {shown};"
+            f" of an answer that nobody disturbed: {calm[0] if calm else '-'}"
         ]
     lines += [f"Not had: {each}" for each in result["noises_not_had"]]
     return "\n".join(lines)
