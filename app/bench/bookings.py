@@ -39,7 +39,7 @@ _LEAD_SECONDS = 0.3
 _TRAIL_SECONDS = 1.7
 """Longer than the silence that ends any utterance."""
 _ANSWER_SECONDS = 30.0
-_NOTHING_SECONDS = 6.0
+_NOTHING_SECONDS = 15.0
 _REPETITIONS = 2
 """Who was not understood at all says it again so often."""
 _INNER_PAUSE_MS = 350
