@@ -189,7 +189,11 @@ async def test_nobody_speaks_into_a_thread_that_somebody_else_opened_first() -> 
         open_desk(voice=make_voice(FakeStt(["necesito un taxi"]), QUICK)) as desk,
         desk.services.voice.open(Speaker("t", ANYONE), AudioFormat(), complain) as session,
     ):
-        await desk.say("hola", caller=Caller(account_id="ana"))
+        ana = Caller(account_id="ana")
+        async with desk.services.streaming.subscribe("t", after_seq=0, caller=ana) as reader:
+            await desk.services.streaming.submit("hola", thread_id="t", caller=ana)
+            while not any(isinstance(record.event, TurnEnd) for record in await reader.read()):
+                pass
         for frame in [LOUD] * 30 + [SILENT] * 100:
             session.hear(frame)
         await refused.wait()
