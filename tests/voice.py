@@ -23,7 +23,7 @@ from tests.fakes import FakeStt, FakeTts, FakeVad
 
 FRAME_MS = 20
 LOUD = array("h", [8000, -8000] * (bytes_of(FRAME_MS, HEARING_RATE) // 4)).tobytes()
-QUIET = bytes(bytes_of(FRAME_MS, HEARING_RATE))
+SILENT = bytes(bytes_of(FRAME_MS, HEARING_RATE))
 
 
 def make_voice(stt: FakeStt, tts: FakeTts | None = None, **speech: object) -> Voice:
@@ -54,7 +54,7 @@ class Caller:
     def be_quiet(self, milliseconds: int = 2000) -> None:
         """Make none for so long: any utterance is over then."""
         for _ in range(milliseconds // FRAME_MS):
-            self.session.hear(QUIET)
+            self.session.hear(SILENT)
 
     def say(self) -> None:
         """Say the next utterance of the script, to its end."""

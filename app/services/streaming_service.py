@@ -396,6 +396,14 @@ class StreamingService:
             return None
         return lane.live.playback
 
+    async def may_use(self, thread_id: str, caller: Caller) -> bool:
+        """Return whether a thread is known to be the caller's; False is that nobody has opened it yet.
+
+        Raises:
+            ForbiddenThread: It is somebody else's.
+        """
+        return await self._threads.authorise(thread_id, caller) is not None
+
     async def overhear(self, partial: SttChunk) -> None:
         """Let readers of a thread see what was understood so far of an utterance. The caller may use the thread."""
         await self._log.append(partial.thread_id, [partial])

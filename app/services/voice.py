@@ -206,6 +206,10 @@ class VoiceSession:
         self._now_ms = now_ms
         self._new_id = new_id
         self._turn_id = ""
+        self._is_known = False
+        """The thread is known to be the speaker's."""
+        self._is_allowed = False
+        """What is being said may be taken."""
         self._deadline = anyio.CancelScope()
 
     def hear(self, frame: bytes) -> None:
@@ -240,15 +244,29 @@ class VoiceSession:
                 match signal:
                     case SpeechBegan():
                         self._turn_id = self._new_id()
+                        self._is_allowed = await self._may_speak()
                         playback = self._streaming.playback(self.speaker.thread_id)
-                        if playback is not None:
+                        if playback is not None and self._is_allowed:
                             playback.hold()
-                    case PartialTranscript(text=text):
+                    case PartialTranscript(text=text) if self._is_allowed:
                         await self._tell(text)
-                    case Utterance():
+                    case Utterance() if self._is_allowed:
                         await self._take(signal)
+                    case _:
+                        pass
         if self._deadline.cancelled_caught:
             log.warning("last words were not understood in time", thread_id=self.speaker.thread_id)
+
+    async def _may_speak(self) -> bool:
+        """Return whether the thread is not somebody else's. Until it has an owner, anybody may be faster."""
+        if self._is_known:
+            return True
+        try:
+            self._is_known = await self._streaming.may_use(self.speaker.thread_id, self.speaker.caller)
+        except AppError as error:
+            await self.complain(error)
+            return False
+        return True
 
     async def _tell(self, text: str) -> None:
         chunk = SttChunk(ts=self._now_ms(), thread_id=self.speaker.thread_id, turn_id=self._turn_id, text=text)

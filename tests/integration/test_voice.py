@@ -5,8 +5,8 @@ from typing import Any
 import anyio
 import pytest
 
-from app.core.errors import TooManyMicrophones
-from app.models.account import ANYONE
+from app.core.errors import AppError, TooManyMicrophones
+from app.models.account import ANYONE, Caller
 from app.models.audio import AudioFormat
 from app.models.events import (
     AgentChunk,
@@ -21,7 +21,7 @@ from app.models.events import (
 from app.services.voice import Speaker
 from tests.desk import open_desk
 from tests.fakes import FakeStt, FakeTts
-from tests.voice import make_voice, on_the_line, types
+from tests.voice import LOUD, SILENT, make_voice, on_the_line, types
 
 pytestmark = pytest.mark.integration
 
@@ -175,3 +175,30 @@ async def test_more_microphones_than_there_may_be_are_refused() -> None:
         other = desk.services.voice.open(Speaker("other", ANYONE), AudioFormat(), rider.session.complain)
         with pytest.raises(TooManyMicrophones):
             await other.__aenter__()
+
+
+async def test_nobody_speaks_into_a_thread_that_somebody_else_opened_first() -> None:
+    refused = anyio.Event()
+    complaints: list[AppError] = []
+
+    async def complain(error: AppError) -> None:
+        complaints.append(error)
+        refused.set()
+
+    async with (
+        open_desk(voice=make_voice(FakeStt(["necesito un taxi"]), QUICK)) as desk,
+        desk.services.voice.open(Speaker("t", ANYONE), AudioFormat(), complain) as session,
+    ):
+        ana = Caller(account_id="ana")
+        async with desk.services.streaming.subscribe("t", after_seq=0, caller=ana) as reader:
+            await desk.services.streaming.submit("hola", thread_id="t", caller=ana)
+            while not any(isinstance(record.event, TurnEnd) for record in await reader.read()):
+                pass
+        for frame in [LOUD] * 30 + [SILENT] * 100:
+            session.hear(frame)
+        await refused.wait()
+        session.finish()
+        log = await desk.log()
+
+    assert [error.error_code for error in complaints] == ["forbidden_thread"]
+    assert "necesito un taxi" not in str(log)

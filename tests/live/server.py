@@ -96,8 +96,8 @@ def running_server(folder: Path, *, port: int | None = None, **env: str) -> Iter
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "LLM"))}
     given = {"HOST": "127.0.0.1", "PORT": str(port), "OFFLINE_WORD_DELAY_MS": "0", "PYTHONPATH": str(ROOT), **env}
     server = Server(folder, port, {**inherited, **given})
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.stop()

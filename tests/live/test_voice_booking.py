@@ -26,7 +26,7 @@ SAID = (
     "No, gracias.",
     "Sí, confirmo, por favor.",
 )
-ANSWER_SECONDS = 22
+ANSWER_SECONDS = 26
 """How long the rider listens before the next thing is said."""
 
 
