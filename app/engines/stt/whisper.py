@@ -186,6 +186,8 @@ _UNSURE_LOGPROB, _UNSURE_NO_SPEECH = -0.7, 0.4
 """Both together are noise. Each alone is also found in clear speech."""
 _ECHO_NO_SPEECH = 0.25
 """From here on, words that the prompt has are the prompt's."""
+_SHORT_ANSWERS = frozenset(["si", "no"])
+"""Said alone so often that they are no echo, although the prompt has them: no noise that we know comes out so."""
 _NONSENSE_LOGPROB = -1.7
 _MAX_COMPRESSION = 2.4
 """Text that compresses better than this repeats itself: the model has lost its way."""
@@ -283,7 +285,8 @@ def believed(guess: _Guess) -> str:
         return ""
     if guess.logprob < _UNSURE_LOGPROB and guess.no_speech > _UNSURE_NO_SPEECH:
         return ""
-    if guess.no_speech > _ECHO_NO_SPEECH and _plain(text) in _plain(guess.prompt):
+    is_answer = _plain(text) in _SHORT_ANSWERS
+    if guess.no_speech > _ECHO_NO_SPEECH and not is_answer and _plain(text) in _plain(guess.prompt):
         return ""
     encoded = text.encode()
     if len(encoded) > _LEAST_COMPRESSED and len(encoded) / len(zlib.compress(encoded)) > _MAX_COMPRESSION:

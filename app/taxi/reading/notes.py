@@ -8,7 +8,7 @@ from app.taxi.reading.wishes import Mention, WishReading, is_part_of_place, is_t
 # What is said -> what is written down, for the driver, in the third person.
 
 _WITH = (
-    r"(?:\b(?:llev\w+|traig\w+|traje|trae\w*|tra[ei]go|carg\w+|viaj\w+|voy|vamos|va|ando|andamos|tengo|tenemos|con|"
+    r"(?:\b(?:llev\w+|debo|debemos|traig\w+|traje|trae\w*|tra[ei]go|carg\w+|viaj\w+|voy|vamos|va|ando|andamos|tengo|tenemos|con|"
     r"mas|y|e|acept\w+|permit\w+|admit\w+|sin|no|mi|mis|es|somos|ademas|tambien|have|with|para|pa|de|"
     r"quit\w+)\W{1,3}(?:\w+\W{1,2}){0,3}?)"
 )

@@ -15,6 +15,8 @@ PROMPT = "Sí, por favor. El Prado, Ciudad Jardín."
         ("Estoy en El Prado.", -0.3, 0.02, "Estoy en El Prado."),
         ("El Prado.", -0.3, 0.02, "El Prado."),
         ("El Prado, Ciudad,", -0.83, 0.29, ""),
+        ("Sí,", -1.19, 0.37, "Sí,"),
+        ("Sí,", -1.19, 0.62, ""),
         ("No.", -1.2, 0.3, "No."),
         ("un poco más", -2.7, 0.74, ""),
         ("¡Vamos!", -1.0, 0.6, ""),

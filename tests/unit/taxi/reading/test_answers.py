@@ -10,7 +10,7 @@ from tests.unit.taxi.reading.tables import rows
 pytestmark = pytest.mark.unit
 
 CONSENTS = """
-sí|si|Sí.|SI|sí!|siii|sip|sí, confirmo|si confirmo|confirmo|Confirmado|confirmo por favor|dale|dale pues
+Confirma.|Confirmos.|sí|si|Sí.|SI|sí!|siii|sip|sí, confirmo|si confirmo|confirmo|Confirmado|confirmo por favor|dale|dale pues
 dale, gracias|de una|de una mi llave|hágale|hagale pues|listo|listo gracias|listooo|correcto|así es correcto
 todo bien|todo está bien|todo correcto|perfecto|perfecto, gracias|eso es|eso mismo|ok|OK|okey|oki|vale|vale, gracias
 confirmado|yes|yes please|yes, confirm|correct|that's right|claro|claro que sí|por supuesto|sí señora|sí señor
@@ -45,6 +45,7 @@ confirmo pero mas tarde|acepto nequi
 
 
 ENDS = """
+Nose.|No asiesta bien.
 no|No.|noo|nooo|no gracias|no, gracias|no señora|nada más|nada mas|no nada más|no, eso es todo|eso es todo
 eso sería todo|así está bien|no así está bien|ninguna|ninguno|ningún requerimiento|no, ninguna|ninguna observación
 para nada|no por ahora|por ahora no|no, todo bien|no, perfecto|negativo|nop|claro que no|no hace falta

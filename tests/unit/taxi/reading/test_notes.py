@@ -14,6 +14,7 @@ viajo con un gato pequeño => Pasajero lleva mascota
 llevo mascota => Pasajero lleva mascota
 un taxi pet friendly => Pasajero lleva mascota
 llevo dos maletas => Pasajero lleva equipaje
+Debo dos maletas. => Pasajero lleva equipaje
 voy con equipaje => Pasajero lleva equipaje
 tengo tres maletas grandes => Pasajero lleva equipaje
 llevo un perro y dos maletas => Pasajero lleva mascota|Pasajero lleva equipaje
