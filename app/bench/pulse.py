@@ -133,6 +133,7 @@ def main(file: Path, command: list[str]) -> None:
 
 async def _idle(pulse: Pulse) -> None:
     signal.signal(signal.SIGUSR2, _writes(pulse))
+    pulse.write()  # whoever waits sees that it has begun
     await pulse.run()
 
 

@@ -199,10 +199,14 @@ def idle_pulse() -> Iterator[IdlePulse]:
         folder = Path(name)
         file = folder / "pulse.json"
         command = [sys.executable, "-m", "app.bench.pulse", str(file)]
-        service = Service(command, folder=folder, url="", ask=lambda: None, env=_inherited())
+
+        def ask() -> None:
+            if not file.exists():
+                raise NotReady
+
+        service = Service(command, folder=folder, url="", ask=ask, env=_inherited())
         try:
             service.start()
-            time.sleep(1.0)  # nobody else tells when it has begun
             yield IdlePulse(service.pid, file)
         finally:
             service.stop()

@@ -19,12 +19,12 @@ tal cual|es correcto|esta correcto|esta correcta|estan correctos|esta perfecto|c
 correctamente|exacto|exactamente|exactico|efectivamente|afirmativo|positivo|es cierto|perfecto|perfecta|perfeto
 excelente|genial|super|chevere|bacano|de acuerdo|de una|de one|dale|dele|dale pues|dale que si|hagale|agale
 hagale pues|hazle|hagalo|hazlo|metele|adelante|proceda|procede|sin problema|que venga|confirmo|confirmado|confirmada
-confirma|confirmos|confirmar|confirme|confirmalo|confirmelo|confirmamos|confirmadisimo|lo confirmo|comfirmo|confrimo|confimo
+confirma|confirmar|confirme|confirmalo|confirmelo|confirmamos|confirmadisimo|lo confirmo|comfirmo|confrimo|confimo
 comfirmado|confirmo {ride}|confirma {ride}|confirme {ride}|confirmado {ride}|acepto|aceptado|apruebo|me parece
 me parece bien|me sirve|mandalo|mandelo|mandemelo|mandamelo|envialo|envielo|enviamelo|enviemelo|pidelo|pidalo
 pidamelo|pidemelo|solicitalo|solicitelo|despachalo|despachelo|yes|yep|yeah|yup|sure|correct|right|confirm|confirmed
 i confirm|go ahead|of course|that is right|that s right|that is correct|that s correct|perfect|great|all good
-sounds good|yes please|please do|send it|book it
+sounds good|confirmos|yes please|please do|send it|book it
 """
 
 _YES_ALONG = """
@@ -46,8 +46,8 @@ _NO = """
 no|nop|nope|nones|nel|nose|no gracias|no senor|no senora|nada|nada mas|nadita|nada por ahora|ninguno|ninguna|ningun
 ningun requerimiento|ninguna observacion|ninguna novedad|ninguna nota|ningun detalle|ningun otro|ninguna otra
 negativo|para nada|claro que no|por supuesto que no|de ninguna manera|que va|jamas|nunca|tampoco|ya no|mejor no
-todavia no|aun no|ahora no|por ahora no|asi esta bien|asiesta bien|asi no mas|asi nomas|asi nada mas|eso es todo|eso seria todo
-es todo|seria todo|eso nada mas|solo eso|solamente eso|nada mas eso|con eso esta bien|eso no mas|eso nomas
+todavia no|aun no|ahora no|por ahora no|asi esta bien|asi no mas|asi nomas|asi nada mas|eso es todo|eso seria todo
+es todo|seria todo|asiesta bien|eso nada mas|solo eso|solamente eso|nada mas eso|con eso esta bien|eso no mas|eso nomas
 no es necesario|no hace falta|no necesito nada|no necesito nada mas|no necesito mas nada|no quiero nada mas
 no quiero|no deseo|no tengo|no hay|mas nada|no confirmo|no lo confirmo|no acepto|no lo mande|no lo mandes
 no lo envie|no lo envies|no mas|sin nada|sin observaciones|sin requerimientos|sin novedad|normal|uno normal

@@ -10,7 +10,8 @@ from tests.unit.taxi.reading.tables import rows
 pytestmark = pytest.mark.unit
 
 CONSENTS = """
-Confirma.|Confirmos.|sí|si|Sí.|SI|sí!|siii|sip|sí, confirmo|si confirmo|confirmo|Confirmado|confirmo por favor|dale|dale pues
+Confirma.|Confirmos.
+sí|si|Sí.|SI|sí!|siii|sip|sí, confirmo|si confirmo|confirmo|Confirmado|confirmo por favor|dale|dale pues
 dale, gracias|de una|de una mi llave|hágale|hagale pues|listo|listo gracias|listooo|correcto|así es correcto
 todo bien|todo está bien|todo correcto|perfecto|perfecto, gracias|eso es|eso mismo|ok|OK|okey|oki|vale|vale, gracias
 confirmado|yes|yes please|yes, confirm|correct|that's right|claro|claro que sí|por supuesto|sí señora|sí señor
