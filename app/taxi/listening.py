@@ -1,15 +1,16 @@
 """The node that takes the rider's words: what they say at any time, in any order, is kept."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 from langchain_core.messages import RemoveMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
 from app.core.deadlines import store_deadline
-from app.models.booking import Place
+from app.models.booking import PaymentMethod, Place
 from app.taxi.context import Context
 from app.taxi.draft import Draft
 from app.taxi.history import forgettable, last_words
@@ -17,7 +18,11 @@ from app.taxi.moments import local_time
 from app.taxi.places import Gazetteer, parse_address
 from app.taxi.reading import next_time, read_slots
 from app.taxi.state import TaxiState, read_draft
+from app.taxi.text import fold
 from app.taxi.tools import remembered, request_key
+
+_METHODS = frozenset(get_args(PaymentMethod))
+_NO_I_PAY = re.compile(r"\W*no,? (?:pago|pagare|voy a pagar|mejor) (?:con|en|por)\b")
 
 
 def listen(history_messages: int) -> Callable[..., Any]:
@@ -82,6 +87,8 @@ def note(draft: Draft, heard: str, gazetteer: Gazetteer, now: datetime) -> Draft
     for name in ("payment_method", "passenger_name", "passengers", "phone"):
         if (value := getattr(slots, name)) is not None:
             fields[name] = value
+    if slots.payment_method is None and (meant := _paid_instead(draft, slots.removed, heard)) is not None:
+        fields["payment_method"] = meant
     features = _united(draft.vehicle_features, slots.vehicle_features, slots.removed)
     notes = _united(draft.notes, slots.notes, slots.removed)
     if (features, notes) != (draft.vehicle_features, draft.notes) or "passengers" in fields:
@@ -106,6 +113,16 @@ def read_destination(text: str, gazetteer: Gazetteer) -> Place:
         city=reading.city,
         detail=reading.detail,
     )
+
+
+def _paid_instead(draft: Draft, removed: tuple[str, ...], heard: str) -> str | None:
+    """Return what «no pago con Nequi» means of a ride that was to be paid otherwise: «no, pago con Nequi».
+
+    Recognisers write no comma; nobody takes back what was never said.
+    """
+    if draft.payment_method is None or draft.payment_method in removed or not _NO_I_PAY.match(fold(heard)):
+        return None
+    return next((each for each in removed if each in _METHODS), None)
 
 
 def _united(known: list[str], new: tuple[str, ...], removed: tuple[str, ...]) -> list[str]:

@@ -79,6 +79,21 @@ def _raw_tokens(text: str) -> list[Token]:
     return tokens
 
 
+def _without_signs_of_recognisers(raw: list[Token]) -> list[Token]:
+    """Return the tokens without the dash of "43-B" and the comma of "número, 84", which nobody said."""
+    kept: list[Token] = []
+    for place, token in enumerate(raw):
+        if token.kind == "sign" and 0 < place < len(raw) - 1:
+            before, after = raw[place - 1], raw[place + 1]
+            is_letter = after.kind == "word" and len(after.text) == 1 and after.glued
+            if token.text == "-" and token.glued and before.kind == "number" and is_letter:
+                continue
+            if token.text == "," and before.text == "numero" and after.kind == "number":
+                continue
+        kept.append(token)
+    return kept
+
+
 def _tens_and_units(raw: list[Token], position: int) -> list[Token]:
     """Return what "70 y dos" or "40 y 325" is, as recognisers write 72 and "43 25"; nothing where it is neither."""
     if position + 2 >= len(raw) or not _TENS.fullmatch(raw[position].text) or raw[position + 1].text not in ("y", "i"):
@@ -101,7 +116,7 @@ def tokenize(text: str) -> list[Token]:
     Returns:
         The tokens in order; each knows its span in ``text``.
     """
-    raw = _raw_tokens(text)
+    raw = _without_signs_of_recognisers(_raw_tokens(text))
     words = [token.text if token.kind == "word" else "" for token in raw]
     tokens: list[Token] = []
     position = 0

@@ -267,6 +267,9 @@ def test_the_structured_form_tells_every_part() -> None:
         ("en la calle 70 y 2, 40 y 3, 25", "Calle 72 #43-25"),
         ("carrera 50 y 1 B número 70 y 9 40", "Carrera 51B #79-40"),
         ("calle 84 número 50 y 2 16", "Calle 84 #52-16"),
+        ("Carrera 40 y 3-B número 84-55", "Carrera 43B #84-55"),
+        ("Carrera 40 y 3-B número, 80 y 455.", "Carrera 43B #84-55"),
+        ("Carrera 51-B número 79-40", "Carrera 51B #79-40"),
         ("carrera 40 y cuatro número 70 y 2 20 y 8", "Carrera 44 #72-28"),
     ],
 )
