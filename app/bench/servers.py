@@ -21,7 +21,7 @@ from app.chaos.services import NotReady, Service, free_port
 from app.evals.grading import COVERED
 
 ROOT = Path(__file__).parents[2]
-_IDLE_SHARE = 0.08
+_IDLE_SHARE = 0.15
 """Of one processor; a server with a pulse and nothing to do takes less."""
 
 

@@ -41,6 +41,7 @@ def measure(weights: Path, *, minutes: float, callers: int, seed: int, say: Any)
         samples: list[dict[str, float]] = []
         turns: list[dict[str, Any]] = []
         anyio.run(_soak, server, minutes, callers, seed, samples, turns, say)
+        pulse = server.pulse()
         time.sleep(_SETTLE_SECONDS)
         end = _held(server)
         return {
@@ -53,7 +54,7 @@ def measure(weights: Path, *, minutes: float, callers: int, seed: int, say: Any)
             "turns": turns,
             "start": start,
             "end": end,
-            "pulse": server.pulse(),
+            "pulse": pulse,
         }
 
 
