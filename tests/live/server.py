@@ -19,7 +19,7 @@ from app.cli.users import add
 from app.core.config import Settings
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 40
+START_SECONDS = 120
 
 
 class Server:
