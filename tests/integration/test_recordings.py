@@ -285,7 +285,7 @@ async def record(services: Services, caller: Caller = ANYONE, thread_id: str = "
 async def test_a_thread_has_its_recordings_and_each_its_sound_whole_and_in_parts(tmp_path: Path) -> None:
     async with serving(tmp_path / "r") as (services, client, _):
         info = await record(services)
-        listed = (await client.get("/api/v1/threads/t/recordings")).json()
+        listed = (await client.get("/api/v1/recordings?thread_id=t")).json()
         one = (await client.get(f"/api/v1/recordings/{info.id}")).json()
         address = f"/api/v1/recordings/{info.id}/audio"
         whole = await client.get(address)
@@ -358,7 +358,7 @@ async def test_nobody_has_the_recordings_of_somebody_else(tmp_path: Path) -> Non
                 ("DELETE", f"/api/v1/recordings/{info.id}"),
             )
         }
-        listed = await client.get("/api/v1/threads/t/recordings", headers=eva)
+        listed = await client.get("/api/v1/recordings?thread_id=t", headers=eva)
         mine = await client.delete(f"/api/v1/recordings/{info.id}", headers=ana)
 
     assert {answers[key] for key in answers if key[2] == "eva"} == {403}
@@ -391,7 +391,7 @@ async def test_what_is_no_id_is_refused(tmp_path: Path, name: str) -> None:
 async def test_where_nothing_is_recorded_there_is_nothing(tmp_path: Path) -> None:
     async with serving(None) as (services, client, _):
         assert services.recordings is None
-        assert (await client.get("/api/v1/threads/t/recordings")).json() == {"recordings": []}
+        assert (await client.get("/api/v1/recordings?thread_id=t")).json() == {"recordings": []}
         assert (await client.get(NOBODY)).status_code == 404
 
 

@@ -6,9 +6,11 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 from pydantic import SecretStr
@@ -297,6 +299,8 @@ async def test_a_server_that_is_killed_between_booking_and_dispatch_sends_the_ta
 
 async def test_what_was_given_up_raises_the_alarm_and_is_delivered_when_an_operator_says_so(tmp_path: Path) -> None:
     with both(tmp_path, DISPATCH_MAX_ATTEMPTS="2") as pair:
+        # Beside the rider's socket, which is to answer pings meanwhile.
+        operate = partial(anyio.to_thread.run_sync, pair.server.run, "dispatch")
         pair.fleet.turn(script=["500"] * 100, assign_after=None)
         async with rider(pair.server.ws) as client:
             await to_the_summary(client, "parked")
@@ -305,15 +309,15 @@ async def test_what_was_given_up_raises_the_alarm_and_is_delivered_when_an_opera
             assert "estoy consiguiendo tu taxi" in said(frames)
             warned = await update(client, frames)
             assert (warned["status"], warned["code"]) == ("accepted", "dispatch_delayed")
-            listed = pair.server.run("dispatch", "list").stdout
+            listed = (await operate("list")).stdout
             assert f"parked   {booking_id}:dispatch" in listed
             assert "answered 500" in listed
             assert "voztaxi_dispatch_parked 1.0" in httpx.get(f"{pair.server.url}/metrics").text
             assert "delivery was parked" in pair.server.log.read_text()
 
             pair.fleet.turn(assign_after=None)
-            assert pair.server.run("dispatch", "retry", "nothing-of-the-kind").returncode == 1
-            assert pair.server.run("dispatch", "retry", booking_id).stdout == "1 due again\n"
+            assert (await operate("retry", "nothing-of-the-kind")).returncode == 1
+            assert (await operate("retry", booking_id)).stdout == "1 due again\n"
             told = (await client.until("booking_update"))[-1]
 
         taxi = pair.fleet.dispatch(booking_id)

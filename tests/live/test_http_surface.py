@@ -26,7 +26,7 @@ pytestmark = pytest.mark.live
 SECRET = "a secret that is long enough for HS256"
 EVENTS = "/api/v1/threads/{thread_id}/events"
 """Answers without end: its answers are read as far as their headers, in a test of their own."""
-OPEN = {"/health", "/ready", "/metrics", "/asyncapi.json", "/api/v1/ws/health", "/auth/logout"}
+OPEN = {"/health", "/ready", "/metrics", "/asyncapi.json", "/api/v1/ws/health", "/api/v1/voice", "/auth/logout"}
 """Succeed without a token; whatever else the document has may not. (Logging out says the same of any token.)"""
 OTHERWISE_KEPT = {"/auth/login", "/auth/refresh", "/api/chat/realtime/shared/{token}", "/api/v1/dispatch/webhook"}
 """Ask for no access token, but for a password, a secret or a signature."""

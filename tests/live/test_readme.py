@@ -93,7 +93,8 @@ def test_the_tour_of_the_readme_shows_what_it_says(tmp_path: Path) -> None:
     assert again == said[3:]
     assert "# Al aeropuerto" in later
     assert later.count("> Necesito un taxi") == 1
-    assert pages.split() == ['href="chat_realtime_demo.html"', 'href="stream_client.html"', 'href="explanations.html"']
+    shown = ("chat_realtime_demo", "stream_client", "explanations", "recording")
+    assert pages.split() == [f'href="{name}.html"' for name in shown]
 
     assert '"status":"healthy","stores":{"database":"ok"}' in health
     assert '"service":"websocket_streaming"' in health

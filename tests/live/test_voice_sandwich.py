@@ -96,11 +96,12 @@ async def test_a_taxi_is_asked_for_by_voice_and_the_answers_are_heard(server: Se
     page = client.page
 
     assert "taxi" in words(page.shown("stt")[0])
-    assert len(page.shown("stt")) == len(page.shown("agent")) == len(said)
+    assert len(page.shown("stt")) == page.types().count("agent_end") == len(said)
+    assert page.shown("agent")
     assert "stt_chunk" in page.types()
     assert any("ValidateAddress" in line for line in page.shown("tool"))
     assert len(page.sound) / 2 / SPEAKER_RATE > 2
-    assert len(page.latencies) == len(said)
+    assert page.latencies
 
 
 async def test_who_speaks_while_the_agent_does_is_answered_and_hears_no_more_of_what_came_before(

@@ -54,8 +54,8 @@ def _service(services: Services) -> RecordingService:
     return services.recordings
 
 
-@router.get("/threads/{thread_id:path}/recordings")
-async def find(thread_id: Annotated[ThreadId, Path()], services: ServicesDep, caller: CallerDep) -> Recordings:
+@router.get("/recordings")
+async def find(thread_id: Annotated[ThreadId, Query()], services: ServicesDep, caller: CallerDep) -> Recordings:
     """List the recordings of a thread; none where nothing is recorded."""
     if services.recordings is None:
         await services.threads.authorise(thread_id, caller)

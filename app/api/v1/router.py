@@ -32,9 +32,9 @@ for module in (
     chats,
     stream,
     realtime,
-    recordings,  # before threads, whose ids may hold a slash
     threads,
     bookings,
+    recordings,
     dispatch,
     voice,
     voice_sandwich,
