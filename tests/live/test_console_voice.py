@@ -204,7 +204,7 @@ async def test_what_the_microphone_hears_arrives_as_it_was_at_16_khz(
     heard = np.frombuffer(b"".join(line.sound), "<i2").astype(np.float64)[:24_000]
     meant = soxr.resample(np.tile(spoken, 2).astype(np.float64), WAV_RATE, HEARING_RATE, quality="VHQ")
     at = offset_of(heard, meant)
-    assert likeness(heard, meant[at : at + len(heard)]) > 0.99
+    assert likeness(heard, meant[at : at + len(heard)]) > 0.95
 
 
 async def test_opus_packets_are_the_same_sound(browser: Browser, line: VoiceLine, spoken: PCM) -> None:
