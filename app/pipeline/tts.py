@@ -5,13 +5,13 @@ from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import anyio
 import structlog
 from anyio.abc import TaskGroup
 
 from app.core.errors import TtsError
+from app.core.resampling import converter
 from app.engines.tts.base import TtsEngine
 from app.models.audio import SPEAKING_RATE, bytes_of
 from app.models.events import (
@@ -109,20 +109,19 @@ class Speech:
         if known is not None:
             yield known
             return
-        convert = None if self.engine.sample_rate == SPEAKING_RATE else _converter(self.engine.sample_rate)
+        convert = converter(self.engine.sample_rate, SPEAKING_RATE)
         made: list[bytes] = []
         async with aclosing(self.engine.speak(words, language=self.language)) as pieces:
             while (piece := await self._next(pieces)) is not None:
                 for start in range(0, len(piece), _PIECE_BYTES):
                     part = piece[start : start + _PIECE_BYTES]
-                    made.append(part if convert is None else convert(part, last=False))
+                    made.append(convert(part, False))
                     if made[-1]:
                         yield made[-1]
                     await anyio.lowlevel.checkpoint()
-        if convert is not None:
-            made.append(convert(b"", last=True))
-            if made[-1]:
-                yield made[-1]
+        made.append(convert(b"", True))
+        if made[-1]:
+            yield made[-1]
         if not any(map(str.isdigit, sentence)):
             self.cache.put(key, b"".join(made))
 
@@ -302,20 +301,3 @@ class SpokenAnswer:
         """Wake whoever waits for something to change."""
         self._bell.set()
         self._bell = anyio.Event()
-
-
-class _Convert(Protocol):
-    def __call__(self, pcm: bytes, *, last: bool) -> bytes: ...
-
-
-def _converter(sample_rate: int) -> _Convert:
-    """Return what brings sound of one rate to ``SPEAKING_RATE``, piece by piece."""
-    import numpy
-    import soxr  # type: ignore[import-untyped]
-
-    stream = soxr.ResampleStream(sample_rate, SPEAKING_RATE, 1, dtype="int16")
-
-    def convert(pcm: bytes, *, last: bool) -> bytes:
-        return bytes(stream.resample_chunk(numpy.frombuffer(pcm, dtype="<i2"), last=last).tobytes())
-
-    return convert

@@ -10,11 +10,11 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 
 from app.core.errors import TtsError
+from app.core.resampling import converter
 from app.core.tasks import Chores, uninterruptible
 from app.engines.breaker import Breaker
 from app.engines.tts.base import TtsEngine
@@ -84,7 +84,7 @@ class FallbackTts:
         rates = {engine.sample_rate for engine in engines}
         self.sample_rate = rates.pop() if len(rates) == 1 else SPEAKING_RATE
         for rate in rates:
-            _converter(rate, self.sample_rate)  # what it imports is imported here, before anybody is served
+            converter(rate, self.sample_rate)  # what it imports is imported here, before anybody is served
 
     async def speak(self, text: str, *, language: str = "es") -> AsyncGenerator[bytes]:
         """See ``TtsEngine``."""
@@ -92,7 +92,7 @@ class FallbackTts:
         failure: Exception | None = None
         for entry in sorted(self._entries, key=lambda entry: not entry.breaker.is_trusted):
             spoken = 0
-            convert = _converter(entry.engine.sample_rate, self.sample_rate)
+            convert = converter(entry.engine.sample_rate, self.sample_rate, quality="QQ")
             try:
                 async with aclosing(self._sounds(entry, rest, language)) as sounds:
                     async for sound in sounds:
@@ -153,20 +153,3 @@ async def open_fallback_tts(
         yield FallbackTts(engines, chores, timeout=timeout, now=now)
     finally:
         await uninterruptible(chores.close())
-
-
-def _converter(source: int, target: int) -> Callable[[bytes, bool], bytes]:
-    """Return what brings sound from one sample rate to another, piece by piece; the last piece is told."""
-    if source == target:
-        return lambda sound, _is_last: sound
-    # Only engines of this machine speak at other rates, and those need the extra that brings both of these.
-    import numpy
-    import soxr  # type: ignore[import-untyped]
-
-    stream: Any = soxr.ResampleStream(source, target, 1, dtype="int16", quality="QQ")
-
-    def convert(sound: bytes, is_last: bool) -> bytes:
-        samples = stream.resample_chunk(numpy.frombuffer(sound, dtype="<i2"), last=is_last)
-        return bytes(samples.astype("<i2").tobytes())
-
-    return convert
