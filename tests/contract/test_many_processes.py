@@ -140,7 +140,7 @@ class TestPostgres:
             assert len(await next(stores).list("thread")) == 40
 
     async def test_a_lock_that_is_held_for_too_long_is_a_store_error(self, postgres_url: str) -> None:
-        async with Database(postgres_url, auto_migrate=True) as patient, Database(postgres_url, timeout=0.3) as other:
+        async with Database(postgres_url, auto_migrate=True) as patient, Database(postgres_url, timeout=3) as other:
             await SqlBookingStore(patient).create(booking())
             async with transaction(patient, text("SELECT 1 FROM bookings FOR UPDATE")):
                 with pytest.raises(StoreError):
@@ -164,7 +164,7 @@ class TestPostgres:
         with run_postgres() as server:
             async with Database(server.url, auto_migrate=True) as made:
                 await SqlBookingStore(made).create(booking())
-            async with Database(server.url, timeout=0.5) as database:
+            async with Database(server.url, timeout=3) as database:
                 store = SqlBookingStore(database)
                 await store.get("booking-1")
                 await pausing(server, store)
