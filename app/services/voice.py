@@ -333,4 +333,10 @@ async def _follow(listener: Listener, recording: Recording) -> None:
 
 def _judge(utterance: Utterance, playback: Playback) -> Verdict:
     heard = playback.heard(playback.text)
-    return judge(utterance.text, heard=heard, unheard=playback.text[len(heard) :], remaining_ms=playback.remaining_ms)
+    return judge(
+        utterance.text,
+        speech_ms=utterance.speech_ms,
+        heard=heard,
+        unheard=playback.text[len(heard) :],
+        remaining_ms=playback.remaining_ms,
+    )

@@ -34,17 +34,22 @@ _TAKING = frozenset(
         *["nequi", "daviplata", "efectivo", "tarjeta", "cambia", "cambie", "corrige", "humano", "ayuda", "callate"],
     ]
 )
-"""Words that take the floor alone. Another lone word is more likely a sound that a recogniser made a word of."""
+"""Words that take the floor however little is said. Another lone word is more likely a sound that a recogniser made
+a word of."""
+_BRIEF_MS = 700
+"""Speech of three or four syllables. In so little a recogniser that knows no better hears words that nobody said: an
+«ajá» becomes «la cháet». Who interrupts takes longer, or says a word of ``_TAKING``."""
 _LAST_WORDS_MS = 700
 """Whoever speaks when so little is left to hear has heard the answer."""
 _WORD = re.compile(r"[^\W_]+")
 
 
-def judge(transcript: str, *, heard: str, unheard: str, remaining_ms: int | None) -> Verdict:
+def judge(transcript: str, *, speech_ms: float, heard: str, unheard: str, remaining_ms: int | None) -> Verdict:
     """Return what an utterance means that came while the agent spoke.
 
     Args:
         transcript: What the rider said; empty where nobody understood it.
+        speech_ms: How long that took, from its first sound to its last.
         heard: What of the answer was heard.
         unheard: What of it was not, as far as it is known.
         remaining_ms: How long that takes; None while more may come.
@@ -60,7 +65,8 @@ def judge(transcript: str, *, heard: str, unheard: str, remaining_ms: int | None
         return "interrupt"  # it may be an answer, whatever it is
     if all(word in _LISTENING or word in _AGREEING for word in words):
         return "resume"
-    return "interrupt" if len(words) > 1 or words[0] in _TAKING else "resume"
+    says_much = len(words) > 1 and speech_ms >= _BRIEF_MS
+    return "interrupt" if says_much or any(word in _TAKING for word in words) else "resume"
 
 
 def _words(text: str) -> list[str]:

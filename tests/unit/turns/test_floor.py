@@ -12,9 +12,14 @@ SUMMARY = "Te recojo en la Calle 72 #43-25 y pagas en efectivo. ¿Lo confirmas?"
 
 
 def said(
-    transcript: str, *, heard: str = "Te recojo en ", unheard: str = SUMMARY, remaining_ms: int | None = 4000
+    transcript: str,
+    *,
+    speech_ms: float = 900,
+    heard: str = "Te recojo en ",
+    unheard: str = SUMMARY,
+    remaining_ms: int | None = 4000,
 ) -> str:
-    return judge(transcript, heard=heard, unheard=unheard, remaining_ms=remaining_ms)
+    return judge(transcript, speech_ms=speech_ms, heard=heard, unheard=unheard, remaining_ms=remaining_ms)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +58,18 @@ def test_who_says_something_takes_the_floor(transcript: str) -> None:
     assert said(transcript, remaining_ms=None) == "interrupt"
 
 
+@pytest.mark.parametrize("transcript", ["La Cháet", "Achad. Achad.", "Sí, sea yo."])
+def test_some_words_in_half_a_second_are_an_aja_that_was_misheard(transcript: str) -> None:
+    assert said(transcript, speech_ms=576) == "resume"
+    assert said(transcript, speech_ms=576, heard=SUMMARY, unheard=" Quedo atento.") == "interrupt"
+    assert said(transcript, speech_ms=800) == "interrupt"
+
+
+@pytest.mark.parametrize("transcript", ["No espera", "Para ahí", "Con Nequi", "Un momento"])
+def test_words_that_take_the_floor_take_it_however_fast_they_are_said(transcript: str) -> None:
+    assert said(transcript, speech_ms=400) == "interrupt"
+
+
 @pytest.mark.parametrize("transcript", ["Sí", "No", "Ajá", "Con Nequi"])
 def test_who_speaks_into_the_last_word_has_heard_the_answer(transcript: str) -> None:
     assert said(transcript, heard=SUMMARY[:-8], unheard=SUMMARY[-8:], remaining_ms=500) == "answer"
@@ -62,6 +79,9 @@ def test_a_noise_in_the_last_word_is_still_a_noise() -> None:
     assert said("", remaining_ms=100) == "resume"
 
 
-@given(st.text(), st.text(), st.text(), st.none() | st.integers(0, 10**6))
-def test_whatever_is_said_there_is_a_verdict(transcript: str, heard: str, unheard: str, remaining: int | None) -> None:
-    assert judge(transcript, heard=heard, unheard=unheard, remaining_ms=remaining) in ("resume", "interrupt", "answer")
+@given(st.text(), st.floats(0, 60_000), st.text(), st.text(), st.none() | st.integers(0, 10**6))
+def test_whatever_is_said_there_is_a_verdict(
+    transcript: str, speech_ms: float, heard: str, unheard: str, remaining: int | None
+) -> None:
+    verdict = said(transcript, speech_ms=speech_ms, heard=heard, unheard=unheard, remaining_ms=remaining)
+    assert verdict in ("resume", "interrupt", "answer")
