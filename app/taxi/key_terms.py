@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from app.taxi.places.gazetteer import Gazetteer
 
 _PHRASES = (
-    *("Necesito un taxi en la calle 72 número 43-25", "carrera 51B número 79-40, barrio El Prado", "pago en efectivo"),
-    *("con Nequi", "Daviplata", "sí, confirmo", "diagonal", "transversal"),
+    "Necesito un taxi en la calle setenta y dos número cuarenta y tres veinticinco",
+    "carrera cincuenta y uno be número setenta y nueve cuarenta, barrio El Prado",
+    *("pago en efectivo", "con Nequi", "Daviplata", "sí, confirmo", "diagonal", "transversal"),
 )
-"""How bookings are put: recognisers that go by a prompt write numbers as they stand here."""
+"""How bookings are put. Recognisers that go by a prompt write numbers as they stand here, in words: figures would not
+tell «cuarenta y tres veinticinco» from «cuatro mil trescientos veinticinco»."""
 _FIRST = (
     *("El Prado", "Alto Prado", "Boston", "Villa Country", "Riomar", "Ciudad Jardín", "Buenavista", "Paraíso"),
     *(

@@ -8,6 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from rapidfuzz.distance import OSA
+
 from app.taxi.text import fold
 
 UNITS: Final[dict[str, int]] = {
@@ -24,7 +26,7 @@ _TENS: Final[dict[str, int]] = {
     "setenta": 70, "ochenta": 80, "noventa": 90,
 }  # fmt: skip
 _HUNDREDS: Final[dict[str, int]] = {
-    "ciento": 100, "siento": 100, "doscientos": 200, "docientos": 200, "trescientos": 300, "trecientos": 300,
+    "ciento": 100, "siento": 100, "cientos": 100, "doscientos": 200, "docientos": 200, "trescientos": 300, "trecientos": 300,
     "cuatrocientos": 400, "quinientos": 500, "seiscientos": 600, "seicientos": 600, "setecientos": 700,
     "sietecientos": 700, "ochocientos": 800, "novecientos": 900, "nuevecientos": 900,
 }  # fmt: skip
@@ -33,11 +35,13 @@ ORDINALS: Final[dict[str, int]] = {
     "novena": 9, "decima": 10,
 }  # fmt: skip
 LETTERS: Final[dict[str, str]] = {
-    "be": "B", "be larga": "B", "ve": "V", "ce": "C", "efe": "F", "ge": "G", "hache": "H", "jota": "J", "ka": "K",
+    "be": "B", "be larga": "B", "ve": "B", "ve corta": "V", "ve chica": "V", "ce": "C", "efe": "F", "ge": "G",
+    "hache": "H", "jota": "J", "ka": "K",
     "ele": "L", "eme": "M", "ene": "N", "pe": "P", "cu": "Q", "erre": "R", "ere": "R", "ese": "S", "te": "T",
     "uve": "V", "equis": "X", "zeta": "Z",
 }  # fmt: skip
-"""Names of letters that are not ordinary words beside a number ("de", "a", "y" are read only as single letters)."""
+"""Names of letters that are not ordinary words beside a number ("de", "a", "y" are read only as single letters).
+"Be" and "ve" sound alike; the city's streets have a B and no V, which is said "ve corta" where it is meant."""
 
 
 def _glued_forms() -> dict[str, int]:
@@ -53,6 +57,26 @@ def _glued_forms() -> dict[str, int]:
 
 
 _SMALL: Final[dict[str, int]] = _TEENS | _glued_forms()
+_HALVES: Final = {"senta": "sesenta", "centa": "sesenta", "tenta": "setenta"}
+"""What recognisers write after «se»: "se senta y dos"."""
+
+
+def numeral(word: str, before: str = "") -> str:
+    """Return the multiple of ten that a misspelt word means, or the word.
+
+    Args:
+        word: a folded word.
+        before: the word before it.
+
+    Returns:
+        "cincuenta" for "cinquenta": one slip, the same first letter, and no other number is as near.
+    """
+    if before == "se" and word in _HALVES:
+        return _HALVES[word]
+    if not 6 <= len(word) <= 10 or word in _TENS or word in ORDINALS:
+        return word
+    near = [tens for tens in _TENS if tens[0] == word[0] and OSA.distance(tens, word, score_cutoff=1) <= 1]
+    return near[0] if len({_TENS[tens] for tens in near}) == 1 else word
 
 
 def _hundreds_glued(word: str) -> int | None:

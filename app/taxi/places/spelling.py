@@ -16,6 +16,8 @@ _BEFORE_NUMBERS: Final = Speller(
 _NAMES: Final = Speller(
     ["circunvalar", "cordialidad", "murillo", "esquina", "frente", "carrera", "avenida"], shortest=_SHORTEST
 )
+_SHORT: Final = {"caye": "calle", "kaye": "calle", "cayen": "calle", "caie": "calle"}
+"""Too short for the speller, or two slips away: how recognisers hear a «calle» before a number."""
 _REAL_WORDS: Final = words("valle salle talle halle dalle falle callo calma calmo diagonales numeros frentes")
 _STUTTERED: Final = frozenset(kind for kind in KINDS if len(kind) > 3) | words("numero barrio con")
 """Words that a bad line or a hesitant rider doubles."""
@@ -47,7 +49,9 @@ def repair(tokens: Sequence[Token]) -> list[Token]:
             and token.text not in KINDS
             and token.text not in _REAL_WORDS
         ):
-            word = _BEFORE_NUMBERS.correct(token.text) if _leads_to_number(tokens, index) else token.text
+            word = token.text
+            if _leads_to_number(tokens, index):
+                word = _SHORT.get(word) or _BEFORE_NUMBERS.correct(word)
             if word == token.text and len(word) > 5:
                 word = _NAMES.correct(word)
             out.append(replace(token, text=word) if word != token.text else token)

@@ -1,10 +1,10 @@
 """Splitting a rider's text into numbers, words and signs with their places in the original."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from app.taxi.places.numerals import UNITS, read_number
+from app.taxi.places.numerals import UNITS, numeral, read_number
 from app.taxi.text import fold
 
 Kind = Literal["number", "word", "sign", "phone"]
@@ -94,6 +94,22 @@ def _without_signs_of_recognisers(raw: list[Token]) -> list[Token]:
     return kept
 
 
+def _with_numerals(raw: list[Token]) -> list[Token]:
+    """Return the tokens with misspelt multiples of ten put right: "cinquenta", and "se senta" in two words."""
+    put_right: list[Token] = []
+    for token in raw:
+        last = put_right[-1] if put_right else None
+        before = last.text if last is not None and last.kind == "word" else ""
+        meant = numeral(token.text, before) if token.kind == "word" else token.text
+        if meant == token.text:
+            put_right.append(token)
+        elif before == "se" and last is not None:
+            put_right[-1] = replace(token, text=meant, start=last.start, glued=last.glued)
+        else:
+            put_right.append(replace(token, text=meant))
+    return put_right
+
+
 def _tens_and_units(raw: list[Token], position: int) -> list[Token]:
     """Return what "70 y dos" or "40 y 325" is, as recognisers write 72 and "43 25"; nothing where it is neither."""
     if position + 2 >= len(raw) or not _TENS.fullmatch(raw[position].text) or raw[position + 1].text not in ("y", "i"):
@@ -116,7 +132,7 @@ def tokenize(text: str) -> list[Token]:
     Returns:
         The tokens in order; each knows its span in ``text``.
     """
-    raw = _without_signs_of_recognisers(_raw_tokens(text))
+    raw = _with_numerals(_without_signs_of_recognisers(_raw_tokens(text)))
     words = [token.text if token.kind == "word" else "" for token in raw]
     tokens: list[Token] = []
     position = 0
