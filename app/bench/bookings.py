@@ -18,10 +18,11 @@ from rapidfuzz.distance import Levenshtein
 
 from app.bench.caller import Caller, Turn, calling
 from app.bench.figures import share, table
-from app.bench.orally import as_said, words_in_full
+from app.bench.orally import as_said, otherwise, words_in_full
 from app.bench.riders import VOICES, Condition, Voice, in_a_room, spoken
 from app.bench.servers import BenchServer, local_engines, machine, running_server
 from app.evals.grading import Verdict, grade
+from app.evals.questions import topic_of
 from app.evals.scenario import Scenario, load_scenarios
 from app.evals.simulated_rider import SimulatedRider
 from app.evals.words import tokens
@@ -143,7 +144,8 @@ def measure(
             "engines": {name: server.env[name] for name in ("STT", "VAD", "WHISPER_MODEL", "SMART_TURN_MODEL")},
             "clerk": "the offline clerk",
             "pace": pace,
-            "riders": "Kokoro's ef_dora and em_alex by turns, numbers and letters said in words",
+            "riders": "Kokoro's ef_dora and em_alex by turns, numbers and letters said in words;"
+            " who is not understood says it again in a whole sentence",
             "conversations": [each.as_json for each in conversations],
         }
 
@@ -206,13 +208,17 @@ async def _converse(
 
 
 async def _talk(caller: Caller, scenario: Scenario, made: Conversation, seed: int, consented: list[str]) -> None:
-    heard = ""
+    heard = before = ""
     riders = [scenario.rider] if scenario.next_rider is None else [scenario.rider, scenario.next_rider]
     for number, who in enumerate(riders):
         wanted = scenario.expect[number] if number < len(scenario.expect) else None
         rider = SimulatedRider(who, wanted, f"{seed}:{scenario.id}:{number}")
         while (utterance := rider.next(heard)) is not None:
-            line = Said(as_said(utterance.text))
+            text = utterance.text
+            if text == before:  # it was not understood
+                text = otherwise(text, topic_of(heard))
+            before = utterance.text
+            line = Said(as_said(text))
             made.lines.append(line)
             speech = await anyio.to_thread.run_sync(spoken, line.said, made.voice)
             for _ in range(1 + _REPETITIONS):

@@ -7,6 +7,12 @@ import re
 
 from num2words import num2words  # type: ignore[import-untyped]
 
+from app.evals.scenario import Topic
+from app.evals.words import tokens
+
+_LONGEST_TO_REPHRASE = 4
+"""Words; who said more said a sentence already."""
+
 _WRITTEN = (
     "número números sí dirección aquí allá ahí así señora señorita mamá tú clínica hipódromo jardín josé andrés simón"
     " bolívar unión dieciséis veintidós veintitrés veintiséis débito qué cómo días también crédito aló apóstol mándame"
@@ -18,6 +24,18 @@ del _ACCENTS["tu"]
 _ACCENTS |= {"ventiseis": "veintiséis", "ventisiete": "veintisiete"}
 _NAMES = "b=be c=ce d=de e=e f=efe g=ge h=hache i=i j=jota k=ka l=ele m=eme n=ene p=pe q=cu r=erre s=ese t=te u=u v=ve"
 _LETTERS = dict(pair.split("=") for pair in f"{_NAMES} x=equis z=zeta".split()) | {"w": "doble ve"}
+_OTHERWISE: dict[Topic, dict[str, str]] = {
+    "payment": {
+        "nequi": "Voy a pagar con Nequi",
+        "efectivo": "Voy a pagar en efectivo",
+        "tarjeta": "Voy a pagar con tarjeta",
+        "daviplata": "Voy a pagar con Daviplata",
+    },
+    "neighborhood": {"": "El barrio se llama {}"},
+    "confirm": {"": "Sí, confirmo el taxi"},
+    "specials": {"no": "No, no necesito nada más", "ninguna": "No, no necesito nada más"},
+}
+"""How somebody says again what was not understood, by what was asked and a word of what they said."""
 _SHORT = (
     (re.compile(r"\b(?:cra|cr|kra|kr|carr)\b\.?", re.I), "carrera"),
     (re.compile(r"\b(?:cll|cl|clle)\b\.?", re.I), "calle"),
@@ -46,6 +64,22 @@ def as_said(text: str) -> str:
     said = re.sub(r"\s+([,.;:?!])", r"\1", " ".join(_accented(word) for word in said.split()))
     said = said[:1].upper() + said[1:]
     return said if said[-1:] in ".!?" else f"{said}."
+
+
+def otherwise(text: str, topic: Topic | None) -> str:
+    """Return how somebody says again what was not understood: in a whole sentence, where there is one for it.
+
+    Args:
+        text: What they said.
+        topic: What they were asked.
+    """
+    if topic is None or len(text.split()) > _LONGEST_TO_REPHRASE:
+        return text
+    said = tokens(text)
+    for word, sentence in _OTHERWISE.get(topic, {}).items():
+        if not word or word in said:
+            return sentence.format(text.strip(" ."))
+    return text
 
 
 def words_in_full(text: str) -> str:

@@ -21,6 +21,7 @@ _FIRST: tuple[tuple[Topic, re.Pattern[str]], ...] = (
         "change",
         re.compile(r"\b(?:que|cual|what|which)\b.{0,30}\b(?:cambi\w+|correg\w+|corrij\w+|modific\w+|change|correct\b)"),
     ),
+    ("check_neighborhood", re.compile(r"^\W*(?:el barrio es|is the neighbou?rhood)\b")),
     ("corner", re.compile(r"\besquina\b.*\bplaca\b|\bcorner\b.*\bplate\b")),
 )
 _CONFIRM = re.compile(

@@ -14,6 +14,7 @@ Topic = Literal[
     "address",
     "which_address",
     "check_address",
+    "check_neighborhood",
     "corner",
     "neighborhood",
     "city",

@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.evals.questions import topic_of
+from app.evals.questions import last_question, topic_of
 from app.evals.scenario import ExpectedBooking, Interjection, Line, Rider, Topic
 from app.evals.words import mentions, plain, shows_address
 
@@ -159,6 +159,10 @@ class SimulatedRider:
             if shows_address(heard, self._wanted.address):
                 return Utterance(self._words("confirm"))
             topic = "address"
+        if topic == "check_neighborhood" and self._wanted is not None and self._wanted.neighborhood:
+            if mentions(last_question(heard) or "", self._wanted.neighborhood):
+                return Utterance(self._words("confirm"))
+            topic = "neighborhood"
         if topic == "which_address" and topic not in self._rider.answers and self._wanted is not None:
             return Utterance(self._wanted.address)
         if topic == "change" and self._wanted is not None and topic not in self._rider.answers:

@@ -88,6 +88,10 @@ def _navegante(scene: Scene) -> Answer:
     known = scene.draft.pickup
     if answer := _leave(scene):
         return answer
+    if scene.accepts_offer:
+        if scene.asked == "neighborhood" and known is not None:
+            return scene.call("ValidateAddress", address=known.address, neighborhood=scene.offered)
+        return scene.call("ValidateAddress", address=scene.offered)
     pending, asked = _address_question(scene)
     if answer := _aside(scene, pending=(pending, asked)):
         return answer
@@ -310,7 +314,9 @@ def _after_validation(scene: Scene, checked: dict[str, Any]) -> Answer:
         question = phrase("neighborhood", scene.language, address=str(checked["address"]))
     else:
         question = str(checked.get("ask") or phrase("address", scene.language))
-    return scene.speak(told + question, asked=asked)
+    options = list(checked.get("choices") or [])
+    offered = str(options[0]) if asked in ("address", "neighborhood") and len(options) == 1 else None
+    return scene.speak(told + question, asked=asked, offered=offered)
 
 
 def _answer_about_address(scene: Scene, known: Place) -> Answer:

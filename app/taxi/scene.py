@@ -13,7 +13,7 @@ from app.taxi.draft import Draft
 from app.taxi.phrases import Language, phrase
 from app.taxi.places import Gazetteer, Reading, parse_address
 from app.taxi.prompts import STATE_CLOSE, STATE_OPEN
-from app.taxi.reading import Intent, Slots, intents, language, read_slots, without_destination
+from app.taxi.reading import Intent, Slots, intents, is_yes, language, read_slots, without_destination
 from app.taxi.summary import summarise
 from app.taxi.text import fold, word_set
 
@@ -25,6 +25,10 @@ _LONGEST_GREETING = 3
 _CLOSE_TO = re.compile(
     r"\b(?:cer[cq]\w+|lado|frente|detras|atras|diagonal|junto|pasando|antes|despues|near|close|behind|next)\b"
     r"(?: (?:de|del|a|al|la|el|los|las|to|the))*\W*$"
+)
+_CORNER = re.compile(
+    r"\W*(?:(?:si|claro|correcto|exacto)\W+)*(?:es )?(?:(?:en|la|una|justo|ahi|misma) )*esquina"
+    r"(?: (?:exacta|si|misma))*\W*"
 )
 _NOISE = re.compile(r"\W*(?:(?:e+h*|m+|h+m+|a+h+|o+h+|u+h+|este|pues|\w*ruido|silencio|musica|inaudible)\W*)*")
 """What is left of silence, of hesitation and of what a recogniser makes of noise."""
@@ -68,6 +72,8 @@ class Scene:
         notes = before.additional_kwargs if before else {}
         self.asked: str | None = notes.get("asked")
         self.misses: int = notes.get("misses", 0)
+        self.offered: str | None = notes.get("offered")
+        """The one address, or the one neighbourhood, that was asked about."""
         understood = _understand(self.heard, gazetteer)
         self.wants, self.slots = understood.wants, understood.slots
         self.pickup_words, self.reading = understood.pickup_words, understood.reading
@@ -95,9 +101,18 @@ class Scene:
         return known is None or self.reading.address != known.address
 
     @property
+    def accepts_offer(self) -> bool:
+        """Whether the rider says that what was asked about is right: «sí», «es la esquina»."""
+        if self.offered is None or self.done or self.gives_address:
+            return False
+        return is_yes(self.heard) or _CORNER.fullmatch(fold(self.heard)) is not None
+
+    @property
     def corrects_neighborhood(self) -> bool:
         """Whether the rider puts another neighbourhood in place of the one known: «no, el barrio es Colombia»."""
         known, named = self.draft.pickup, self.reading.neighborhood
+        if named is None and self.reading.candidates:
+            named = self.reading.candidates[0].name  # of which town is asked next
         if known is None or named is None or named == known.neighborhood or self.came_by("ValidateAddress"):
             return False
         return Intent.CORRECTION in self.wants or "barrio" in fold(self.heard)
@@ -133,12 +148,13 @@ class Scene:
         """Speak a phrase."""
         return self.speak(phrase(name, self.language, **parts), asked=asked, misses=misses)
 
-    def speak(self, text: str, *, asked: str | None = None, misses: int = 0) -> Answer:
+    def speak(self, text: str, *, asked: str | None = None, misses: int = 0, offered: str | None = None) -> Answer:
         """Speak, and greet back who greets."""
         hello = phrase("hello", self.language)
         if self.is_first_turn and Intent.GREETING in self.wants and not text.startswith(hello):
             text = f"{hello} {text}"
-        return text, [], {"asked": asked, "misses": misses, "language": self.language}
+        notes = {"asked": asked, "misses": misses, "language": self.language}
+        return text, [], notes if offered is None else {**notes, "offered": offered}
 
     def call(self, tool: str, **args: Any) -> Answer:
         """Use a tool, silently."""

@@ -113,6 +113,10 @@ class ValidateAddress(TaxiTool):
         return _Validation(session, self).settle()
 
 
+_SURELY_ALIKE = 0.9
+"""Names that sound so much alike are one; the summary reads it back."""
+
+
 class _Validation:
     """How what a rider says becomes a pick-up, over several turns if need be."""
 
@@ -141,7 +145,7 @@ class _Validation:
             return self._outside(where)
         if reading.status == "ambiguous":
             self._set(partial_address=self._call.address)
-            return self._ask("ambiguous", reading.ask or _ASK_ADDRESS, *reading.missing)
+            return self._ask("ambiguous", reading.ask or _ASK_ADDRESS, *reading.missing, choices=reading.choices)
         named, choices = self._neighborhood(city)
         place = Place(
             address=(reading.address if reading.status in _FOUND else None) or known.address,
@@ -179,7 +183,12 @@ class _Validation:
         matches = self._gazetteer.neighborhoods(self._text, city=city) if self._reading.choices else []
         if matches:
             return matches[0].neighborhood.name, () if city else self._reading.choices
-        return self._believed(), ()
+        return self._believed() or self._heard_as(city, _SURELY_ALIKE), ()
+
+    def _heard_as(self, city: str | None, alike: float) -> str | None:
+        """Return the neighbourhood that sounds like what was named, if it is so alike."""
+        found = self._gazetteer.sounding_like(self._call.neighborhood or "", city=city)
+        return found[0] if found is not None and found[1] >= alike else None
 
     def _believed(self) -> str | None:
         """Return a name that is not on the map, if the rider insists on it."""
@@ -191,9 +200,10 @@ class _Validation:
         if not named:
             return self._ask("incomplete", "¿En qué barrio queda?", "neighborhood")
         self._set(doubtful_neighborhood=named)
-        return self._ask(
-            "incomplete", f"No encuentro el barrio «{named}». ¿Me lo repites, o me dices uno cercano?", "neighborhood"
-        )
+        unknown = f"No encuentro el barrio «{named}»."
+        if (meant := self._heard_as(self._known.city, 0)) is not None:
+            return self._ask("incomplete", f"{unknown} ¿El barrio es {meant}?", "neighborhood", choices=(meant,))
+        return self._ask("incomplete", f"{unknown} ¿Me lo repites, o me dices uno cercano?", "neighborhood")
 
     def _outside(self, where: str) -> dict[str, Any]:
         covered = list(self._coverage)

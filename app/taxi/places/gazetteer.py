@@ -9,8 +9,10 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any, Final
 
+from rapidfuzz.distance import OSA
+
 from app.taxi.places.lexicon import words
-from app.taxi.places.matching import ARTICLES, Hit, Phrase, PhraseIndex, phrase_words, previous_word
+from app.taxi.places.matching import ARTICLES, Hit, Phrase, PhraseIndex, phrase_words, previous_word, sound_key
 from app.taxi.places.tokens import Token, tokenize
 
 
@@ -29,6 +31,14 @@ class Neighborhood:
     zone: str | None
     city: str
     aliases: tuple[str, ...] = ()
+
+
+_SHORTEST_SOUND: Final = 5
+"""Letters of a name; shorter ones sound like too many others."""
+_ALIKE: Final = 0.7
+"""How alike two names must sound for one to be offered for the other, 1 being the same."""
+_APART: Final = 0.08
+"""How much less the next best name must be alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +157,9 @@ class Gazetteer:
         for barrio, bare in self._bare_names.items():
             self._by_bare_name.setdefault((barrio.city, bare), []).append(barrio)
         self._barrios = PhraseIndex(_neighborhood_phrases(known), blocked_before=_BLOCKING)
+        self._sounds = tuple(
+            (_sound_of(form), barrio) for barrio in self.all_neighborhoods for form in (barrio.name, *barrio.aliases)
+        )
         cities = [
             Phrase(phrase_words(form), item["name"], "", form)
             for item in municipalities["municipalities"]
@@ -263,6 +276,33 @@ class Gazetteer:
         ]
         return list(dict.fromkeys(found))
 
+    def sounding_like(self, name: str, *, city: str | None = None) -> tuple[str, float] | None:
+        """Find the neighbourhood that a misheard name is most likely to be.
+
+        Recognisers part and join words and take one sound for another: "Mira Mars" is Miramar.
+
+        Args:
+            name: what was understood, and nothing besides.
+            city: only neighbourhoods of this municipality.
+
+        Returns:
+            Its name, and how alike they sound, from ``_ALIKE`` to 1; None where none is alike, or several are.
+        """
+        said = _sound_of(name)
+        if len(said) < _SHORTEST_SOUND:
+            return None
+        best: dict[str, float] = {}
+        for sound, barrio in self._sounds:
+            if city is None or barrio.city == city:
+                alike = OSA.normalized_similarity(said, sound, score_cutoff=_ALIKE)
+                best[barrio.name] = max(alike, best.get(barrio.name, 0.0))
+        ranked = sorted(best.items(), key=lambda each: -each[1])[:2]
+        if not ranked or ranked[0][1] < _ALIKE:
+            return None
+        if len(ranked) > 1 and ranked[0][1] - ranked[1][1] < _APART:
+            return None
+        return ranked[0]
+
     def zone_of(self, neighborhood: str, city: str) -> str | None:
         """Localidad of a neighbourhood by its exact name; None when unknown or in several."""
         zones = {barrio.zone for barrio in self.all_neighborhoods if (barrio.name, barrio.city) == (neighborhood, city)}
@@ -301,6 +341,11 @@ class Gazetteer:
         )  # "barrio Buenavista" is no mall
         hits = self._places.find(tokens, announcing=frozenset(), leading=_LEADING, masked=masked | barrio)
         return [PlaceMatch(hit.entry, hit.score, tokens[hit.first].start, tokens[hit.after - 1].end) for hit in hits]
+
+
+def _sound_of(name: str) -> str:
+    """Return how a name sounds, in one piece and without its article."""
+    return sound_key("".join(_without_article(phrase_words(name) or ("",))))
 
 
 def _without_article(words: tuple[str, ...]) -> tuple[str, ...]:

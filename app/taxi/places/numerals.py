@@ -26,9 +26,9 @@ _TENS: Final[dict[str, int]] = {
     "setenta": 70, "ochenta": 80, "noventa": 90,
 }  # fmt: skip
 _HUNDREDS: Final[dict[str, int]] = {
-    "ciento": 100, "siento": 100, "cientos": 100, "doscientos": 200, "docientos": 200, "trescientos": 300, "trecientos": 300,
-    "cuatrocientos": 400, "quinientos": 500, "seiscientos": 600, "seicientos": 600, "setecientos": 700,
-    "sietecientos": 700, "ochocientos": 800, "novecientos": 900, "nuevecientos": 900,
+    "ciento": 100, "siento": 100, "cientos": 100, "doscientos": 200, "docientos": 200, "trescientos": 300,
+    "trecientos": 300, "cuatrocientos": 400, "quinientos": 500, "seiscientos": 600, "seicientos": 600,
+    "setecientos": 700, "sietecientos": 700, "ochocientos": 800, "novecientos": 900, "nuevecientos": 900,
 }  # fmt: skip
 ORDINALS: Final[dict[str, int]] = {
     "primera": 1, "segunda": 2, "tercera": 3, "cuarta": 4, "quinta": 5, "sexta": 6, "septima": 7, "octava": 8,

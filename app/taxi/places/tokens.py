@@ -40,6 +40,7 @@ _SPLITTABLE: Final = re.compile(
     r"(?P<head>[a-z]{0,2}?)(?P<tail>sur|norte|bis|calle|clle|cll|cl|carrera|cra|cr|kra|kr|avenida|av|dg|diag|tv|transv"
     r"|apto|con|y|no)"
 )
+_BEFORE_NUMBERS: Final = frozenset(["calle", "carrera", "diagonal", "transversal", "numero"])
 _MAX_DIGITS: Final = 40
 _TENS: Final = re.compile(r"[2-9]0")
 _UNIT_AND_PLATE: Final = re.compile(r"[1-9](?:\d\d)?")
@@ -80,15 +81,13 @@ def _raw_tokens(text: str) -> list[Token]:
 
 
 def _without_signs_of_recognisers(raw: list[Token]) -> list[Token]:
-    """Return the tokens without the dash of "43-B" and the comma of "número, 84", which nobody said."""
+    """Return the tokens without the dash of "43-B", which nobody said."""
     kept: list[Token] = []
     for place, token in enumerate(raw):
         if token.kind == "sign" and 0 < place < len(raw) - 1:
             before, after = raw[place - 1], raw[place + 1]
             is_letter = after.kind == "word" and len(after.text) == 1 and after.glued
             if token.text == "-" and token.glued and before.kind == "number" and is_letter:
-                continue
-            if token.text == "," and before.text == "numero" and after.kind == "number":
                 continue
         kept.append(token)
     return kept
@@ -154,4 +153,16 @@ def tokenize(text: str) -> list[Token]:
             Token("number", digits, raw[position].start, raw[after - 1].end, glued=raw[position].glued, spoken=True)
         )
         position = after
-    return tokens
+    return _without_commas_before_numbers(tokens)
+
+
+def _without_commas_before_numbers(tokens: list[Token]) -> list[Token]:
+    """Return the tokens without the comma of "transversal, cuarenta y cuatro": nobody pauses there to end a thing."""
+    return [
+        token
+        for place, token in enumerate(tokens)
+        if token.text != ","
+        or not 0 < place < len(tokens) - 1
+        or tokens[place - 1].text not in _BEFORE_NUMBERS
+        or tokens[place + 1].kind != "number"
+    ]

@@ -13,7 +13,7 @@ from app.taxi.text import word_set
 
 _ACCEPTED: tuple[tuple[str, PaymentMethod], ...] = (
     (r"davi ?-?plat[ao]s?|davip\w*|dav[iy]s?|dabi ?plata|david plata|da vi plata|dav[iy] ?plata", "daviplata"),
-    (r"neq+u?[iy]s?|nek+[iy]s?|neku?i|nequ?e[iy]|ne qui|ne ki|en equi|ene?qui|necui|nekuy|ne key", "nequi"),
+    (r"neq+u?[iy]s?|nec?k+(?:[iye]|ie)s?|neku?i|nequ?e[iy]|ne qui|ne ki|en equi|ene?qui|necui|nekuy|ne key", "nequi"),
     (
         r"efectivo|efectibo|efetivo|cash|contad[oa]|plata en mano|dinero en mano|en fisico|dinero fisico|billullo|"
         r"billete fisico", "efectivo"),
@@ -82,6 +82,10 @@ _NOT_BEFORE = re.compile(
     r"cambi\w+ (?:de|el|la)?|quita\w*|que(?= (?:con|en|el|la)? ?\w+$)))"
     r"\W{0,2}(?:(?:con|en|por|de|el|la|los|un|una|mi|lo del?|ningun|plata en|dinero en)\W+)*$"
 )
+_NEXT_IS_MEANT = re.compile(
+    r"(?:[,.;]\W*no|\W*(?:ya )?no (?:tengo|hay|cargo|llevo|traje|uso|manejo)) (?:(?:con|en|el|la) )?"
+)
+"""Between two mentions: «Nequi, no tengo efectivo» takes back what comes, «Nequi no tengo, efectivo» what went."""
 _PREFERS = re.compile(r"\b(?:mejor|prefiero|mas)\b")
 _THAN = re.compile(r"\b(?:que|a)\W+(?:(?:con|en|por|el|la)\W+)*$")
 _NOT_AFTER = re.compile(
@@ -129,10 +133,12 @@ def read_payment(folded: str) -> PaymentReading:
     removed: list[str] = []
     used_until = 0
     asked = False
-    for start, end, meaning, accepted in mentions:
+    for number, (start, end, meaning, accepted) in enumerate(mentions):
         before = folded[max(used_until, start - _REACH) : start]
         after = folded[end : end + _REACH]
         taken_back = _NOT_AFTER.match(after)
+        if number + 1 < len(mentions) and _NEXT_IS_MEANT.fullmatch(folded[end : mentions[number + 1][0]]):
+            taken_back = None
         if taken_back:
             used_until = end + taken_back.end()
         than = _THAN.search(before) and chosen and _PREFERS.search(folded[:start])

@@ -21,7 +21,8 @@ _PART = (
     r"in the (?:morning|afternoon|evening))"
 )
 _CLOCK = re.compile(
-    rf"\b(?:(?:a|para|tipo|sobre|hacia|desde) )(?:eso de )?(?:las|la(?= (?:una|1)\b)) (?P<hour>{NUMBER})(?! ave\b)"
+    rf"\b(?:(?:a|para|tipo|sobre|hacia|desde) )(?:eso de )?(?:las|la(?= (?:una|1)\b)|(?<=manana a )la|(?<=hoy a )la) "
+    rf"(?P<hour>{NUMBER})(?! ave\b)"
     rf"(?:(?:[:.]| ?h ?)(?P<digits>[0-5]\d)\b| y (?P<half>media|cuarto|{NUMBER})| (?P<spoken>{NUMBER})(?! \d)|"
     rf" menos (?P<less>cuarto|{NUMBER}))?"
     rf"(?: en punto)?(?:\W{{1,2}}{_PART}|(?P<tight>[ap]m)\b)?"
