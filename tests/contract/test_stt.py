@@ -11,6 +11,8 @@ import pytest_asyncio
 
 from app.core.errors import SttError
 from app.engines.stt.base import SpeechHints, SttEngine
+from app.taxi.key_terms import key_terms
+from app.taxi.places import Gazetteer, parse_address
 from tests.contract.speech_engines import STT_ENGINES, Opened, held
 from tests.voices import VOICES, RiderVoice, chunks, noise, over_telephone, silence, spoken, with_noise, word_errors
 
@@ -25,6 +27,9 @@ SENTENCES = (
     "Para mañana a las seis de la mañana.",
     "Pago en efectivo.",
 )
+ADDRESS_SAID = "Calle setenta y nueve número cincuenta y cinco veintiuno."
+ADDRESS = "Calle 79 #55-21"
+GAZETTEER = Gazetteer.load()
 
 
 @pytest_asyncio.fixture(params=list(STT_ENGINES), scope="module", loop_scope="module")
@@ -49,6 +54,16 @@ async def test_the_words_of_real_speech_come_out(opened: Opened[SttEngine], voic
     errors = [word_errors(said, await understood(opened.engine, spoken(said, voice))) for said in SENTENCES]
 
     assert sum(errors) / len(errors) < 0.15
+
+
+@pytest.mark.parametrize("voice", VOICES)
+async def test_the_numbers_of_an_address_are_kept_apart(opened: Opened[SttEngine], voice: RiderVoice) -> None:
+    hints = SpeechHints(terms=key_terms(GAZETTEER))
+    async with opened.engine.open(hints) as session, session.recognise() as recognition:
+        recognition.feed(spoken(ADDRESS_SAID, voice))
+        heard = await recognition.finish()
+
+    assert parse_address(heard, GAZETTEER).address == ADDRESS, heard
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,14 @@ from app.taxi.text import word_set
 
 _ACCEPTED: tuple[tuple[str, PaymentMethod], ...] = (
     (r"davi ?-?plat[ao]s?|davip\w*|dav[iy]s?|dabi ?plata|david plata|da vi plata|dav[iy] ?plata", "daviplata"),
-    (r"neq+u?[iy]s?|nec?k+(?:[iye]|ie)s?|neku?i|nequ?e[iy]|ne qui|ne ki|en equi|ene?qui|necui|nekuy|ne key", "nequi"),
     (
-        r"efectivo|efectibo|efetivo|cash|contad[oa]|plata en mano|dinero en mano|en fisico|dinero fisico|billullo|"
-        r"billete fisico", "efectivo"),
-    (r"data ?-?f[oa]nos?|tarjetas? (?:de )?(?:debito|credito)|tarjetas?|targeta|mastercard|master card|tarjeta visa"
-     r"|maestro|american express|amex|plastico|pos inalambrico", "tarjeta"),
+        r"neq+u?[iy]s?|nec?k+(?:[iye]|ie)s?|neku?i|nequ?e[iy]|ne qui|ne ki|en equi|ene?qui|necui|nekuy|ne key|"
+        r"conn?equi", "nequi"),
+    (
+        r"efectivo|efectibo|efetivo|[ei]nefectivo|efectible|cash|contad[oa]|plata en mano|dinero en mano|en fisico|"
+        r"dinero fisico|billullo|billete fisico", "efectivo"),
+    (r"data ?-?f[oa]nos?|tarjetas? (?:de )?(?:debito|credito)|(?:con)?tarjetas?|targeta|mastercard|master card"
+     r"|tarjeta visa|maestro|american express|amex|plastico|pos inalambrico", "tarjeta"),
 )  # fmt: skip
 _WEAK: tuple[tuple[str, PaymentMethod], ...] = (
     (r"plata|platica|billetes?|dinero|moned(?:as|itas)|sencillo|en mano|la mano", "efectivo"),

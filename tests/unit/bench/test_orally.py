@@ -3,7 +3,8 @@
 import pytest
 
 from app.bench.bookings import mistakes, word_error_rate
-from app.bench.orally import as_said, words_in_full
+from app.bench.orally import as_said, otherwise, words_in_full
+from app.evals.scenario import Topic
 
 pytestmark = pytest.mark.unit
 
@@ -22,6 +23,21 @@ pytestmark = pytest.mark.unit
 )
 def test_numbers_letters_and_accents_are_said(written: str, said: str) -> None:
     assert as_said(written) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "topic", "again"),
+    [
+        ("con nequi", "payment", "Voy a pagar con Nequi"),
+        ("El Prado", "neighborhood", "El barrio se llama El Prado"),
+        ("sí señora", "confirm", "Sí, confirmo el taxi"),
+        ("pago con nequi y llevo un perro", "payment", "pago con nequi y llevo un perro"),
+        ("Calle 72", "address", "Calle 72"),
+        ("hola", None, "hola"),
+    ],
+)
+def test_who_is_not_understood_says_it_in_a_sentence(text: str, topic: Topic | None, again: str) -> None:
+    assert otherwise(text, topic) == again
 
 
 def test_what_a_recogniser_wrote_is_compared_word_by_word() -> None:

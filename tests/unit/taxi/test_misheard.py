@@ -1,0 +1,86 @@
+"""What recognisers made of riders who booked by voice, as small cases."""
+
+import pytest
+
+from app.taxi.places import Gazetteer, parse_address
+from app.taxi.reading import read_slots
+
+pytestmark = pytest.mark.unit
+
+GAZETTEER = Gazetteer.load()
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("Calle trenta número, ocho cinquenta y tres.", "Calle 30 #8-53"),
+        ("Diagonal se senta y dos número veintiuno cuarenta y cuatro.", "Diagonal 62 #21-44"),
+        ("Calle se tenta y nueve número cincuenta y cinco veintiuno.", "Calle 79 #55-21"),
+        ("Carrera cincuenta y uno ve número setenta y nueve cuarenta.", "Carrera 51B #79-40"),
+        ("Calle noventa, número cuarenta y dos ve uno sesenta y uno.", "Calle 90 #42B1-61"),
+        ("Transversal, cuarenta y cuatro número ciento dos noventa.", "Transversal 44 #102-90"),
+        ("Caille ochenta y cuatro número cuarenta y seis cinquenta y cinco.", "Calle 84 #46-55"),
+        ("Caye noventa y cuatro número cincuenta y tres dieciocho", "Calle 94 #53-18"),
+        ("Carrera cincuenta número ochenta cientos cuarenta y nueve.", "Carrera 50 #80-149"),
+        ("carrera novena número veinte treinta y uno", "Carrera 9 #20-31"),
+    ],
+)
+def test_an_address_with_the_slips_of_a_recogniser(text: str, address: str) -> None:
+    assert parse_address(text, GAZETTEER).address == address
+
+
+@pytest.mark.parametrize("text", ["la cuarentena fue larga", "una novena de aguinaldos", "se sentó en la terraza"])
+def test_a_word_that_is_only_like_a_number_is_none(text: str) -> None:
+    assert parse_address(text, GAZETTEER).address is None
+
+
+@pytest.mark.parametrize(
+    ("understood", "meant"),
+    [
+        ("Mira Mars.", "Miramar"),
+        ("Villa Vista,", "Bellavista"),
+        ("bella vista", "Bellavista"),
+        ("Olaja,", "Olaya"),
+        ("Trevolos", "Rebolo"),
+        ("Chicken Kirao.", "Chiquinquirá"),
+        ("Sí, Mom Bolívar", "Simón Bolívar"),
+    ],
+)
+def test_a_neighborhood_is_known_by_its_sound(understood: str, meant: str) -> None:
+    found = GAZETTEER.sounding_like(understood)
+    assert found is not None
+    assert found[0] == meant
+    assert GAZETTEER.sounding_like(understood, city="Galapa") is None
+
+
+@pytest.mark.parametrize("text", ["", "no", "no sé", "Yo creo", "ahí al lado de la tienda", "¿cuál?", "efectivo"])
+def test_what_sounds_like_no_neighborhood_is_none(text: str) -> None:
+    assert GAZETTEER.sounding_like(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "method", "removed"),
+    [
+        ("Mejor con Nequi, no tengo efectivo.", "nequi", ("efectivo",)),
+        ("mejor con nequi no tengo efectivo", "nequi", ("efectivo",)),
+        ("Nequi no tengo, efectivo", "efectivo", ("nequi",)),
+        ("efectivo, no Nequi", "efectivo", ("nequi",)),
+        ("Nequi no, efectivo", "efectivo", ("nequi",)),
+        ("Con Neckie.", "nequi", ()),
+        ("Pago con Necky,", "nequi", ()),
+        ("Contarjeta", "tarjeta", ()),
+        ("barrio olaya inefectivo", "efectivo", ()),
+    ],
+)
+def test_the_means_that_is_meant(text: str, method: str, removed: tuple[str, ...]) -> None:
+    slots = read_slots(text)
+    assert (slots.payment_method, slots.removed) == (method, removed)
+
+
+@pytest.mark.parametrize("text", ["un taxi para mañana a la 7", "un taxi para mañana a la siete"])
+def test_an_hour_whose_article_was_cut(text: str) -> None:
+    assert read_slots(text).when == "mañana a las 7:00"
+
+
+def test_a_street_is_no_hour() -> None:
+    assert read_slots("voy a la 7 con 45").when is None
