@@ -12,7 +12,8 @@ from typing import Any, Final
 from rapidfuzz.distance import OSA
 
 from app.taxi.places.lexicon import words
-from app.taxi.places.matching import ARTICLES, Hit, Phrase, PhraseIndex, phrase_words, previous_word, sound_key
+from app.taxi.places.matching import ARTICLES, Hit, Phrase, PhraseIndex, phrase_words, previous_word
+from app.taxi.places.sounds import sound_key
 from app.taxi.places.tokens import Token, tokenize
 
 

@@ -1,6 +1,5 @@
 """Finding names in text: exact phrases first, then words one slip away, then near phrases where a name is expected."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
@@ -9,6 +8,7 @@ from rapidfuzz import fuzz, process
 from rapidfuzz.distance import OSA
 
 from app.taxi.places.lexicon import words
+from app.taxi.places.sounds import sound_key
 from app.taxi.places.tokens import Token, tokenize
 
 T = TypeVar("T")
@@ -74,26 +74,6 @@ class Hit(Generic[T]):
 def phrase_words(name: str) -> tuple[str, ...]:
     """Folded words of a name, numbers in digits ("Veinte de Julio" is 20 de julio)."""
     return tuple(token.text for token in tokenize(name) if token.kind in {"word", "number"})
-
-
-_SOUNDS: Final = (
-    (re.compile(r"qu(?=[ei])"), "k"),
-    (re.compile(r"c(?=[ei])|z|x"), "s"),
-    (re.compile(r"ch"), "1"),
-    (re.compile(r"[cq]"), "k"),
-    (re.compile(r"ll"), "y"),
-    (re.compile(r"v"), "b"),
-    (re.compile(r"g(?=[ei])"), "j"),
-    (re.compile(r"h"), ""),
-    (re.compile(r"(.)\1+"), r"\1"),
-)
-
-
-def sound_key(word: str) -> str:
-    """How a word sounds in the Caribbean: b = v, s = c = z, ll = y, silent h, letters never doubled."""
-    for pattern, replacement in _SOUNDS:
-        word = pattern.sub(replacement, word)
-    return word
 
 
 def _deletions(word: str) -> Iterator[str]:

@@ -10,6 +10,8 @@ from app.taxi.places.vias import Address, Via, cross_kind, write_address
 Outcome = Literal["address", "corner", "ambiguous"]
 _MAX_NUMBER: Final = 250
 _MAX_PLATE_DIGITS: Final = 4
+_NEIGHBORS: Final = 4
+"""Streets with numbers so far apart may be the two sides of a block, some between them having no way through."""
 _MAX_CHOICES: Final = 4
 
 
@@ -162,6 +164,11 @@ def _split_glued(street: Via, digits: str) -> tuple[str, ...]:
     return tuple(out[:_MAX_CHOICES])
 
 
+def _are_neighbors(one: Via, two: Via) -> bool:
+    """Whether one can stand between two streets: "calle 94 número 50 y 33", as recognisers write 50-33, is a plate."""
+    return abs(int(one.number or 0) - int(two.number or 0)) <= _NEIGHBORS
+
+
 def _bare_numbers(street: Via, rest: Sequence[Item], front: bool) -> Meaning:
     """A street followed by bare numbers only."""
     first = rest[0]
@@ -170,7 +177,8 @@ def _bare_numbers(street: Via, rest: Sequence[Item], front: bool) -> Meaning:
     between = bool(first.links & {"entre", "y"}) or (front and len(rest) == 2 and "y" in rest[1].links)
     if len(rest) >= 2 and "y" in rest[1].links and not rest[1].links & {"-", "#"}:
         one, two = _typed_as(first.via, kind), _typed_as(rest[1].via, kind)
-        if _is_generator(one) and _is_generator(two):
+        is_plate = "#" in first.links and not _are_neighbors(one, two)
+        if _is_generator(one) and _is_generator(two) and not is_plate:
             return Meaning("corner", Address(street, one, between=two), used=3, front=front)
     if between and "entre" in first.links and len(rest) == 2 and not rest[1].links:
         one, two = _typed_as(first.via, kind), _typed_as(rest[1].via, kind)

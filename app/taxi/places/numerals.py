@@ -10,6 +10,7 @@ from typing import Final
 
 from rapidfuzz.distance import OSA
 
+from app.taxi.places.sounds import sound_key
 from app.taxi.text import fold
 
 UNITS: Final[dict[str, int]] = {
@@ -35,13 +36,14 @@ ORDINALS: Final[dict[str, int]] = {
     "novena": 9, "decima": 10,
 }  # fmt: skip
 LETTERS: Final[dict[str, str]] = {
-    "be": "B", "be larga": "B", "ve": "B", "ve corta": "V", "ve chica": "V", "ce": "C", "efe": "F", "ge": "G",
-    "hache": "H", "jota": "J", "ka": "K",
+    "be": "B", "be larga": "B", "ve": "B", "ve corta": "V", "ve chica": "V", "ce": "C", "se": "C", "efe": "F",
+    "ge": "G", "hache": "H", "ache": "H", "jota": "J", "ka": "K",
     "ele": "L", "eme": "M", "ene": "N", "pe": "P", "cu": "Q", "erre": "R", "ere": "R", "ese": "S", "te": "T",
     "uve": "V", "equis": "X", "zeta": "Z",
 }  # fmt: skip
 """Names of letters that are not ordinary words beside a number ("de", "a", "y" are read only as single letters).
-"Be" and "ve" sound alike; the city's streets have a B and no V, which is said "ve corta" where it is meant."""
+"Ce" and "se" sound alike, as "be" and "ve" do; the city's streets have a B and no V, which is said "ve corta" where it
+is meant."""
 
 
 def _glued_forms() -> dict[str, int]:
@@ -56,23 +58,49 @@ def _glued_forms() -> dict[str, int]:
     return forms
 
 
+_SHORTEST_BY_SOUND: Final = 5
 _SMALL: Final[dict[str, int]] = _TEENS | _glued_forms()
+_BY_SOUND: Final = {
+    sound_key(word): word for word in (*UNITS, *_SMALL, *_TENS, *_HUNDREDS) if len(word) >= _SHORTEST_BY_SOUND
+}
 _HALVES: Final = {"senta": "sesenta", "centa": "sesenta", "tenta": "setenta"}
 """What recognisers write after «se»: "se senta y dos"."""
 
 
+_UNIT_OF_HUNDREDS: Final = {
+    word: unit for word, value in _HUNDREDS.items() for unit, count in UNITS.items() if value == 100 * count > 100
+}
+
+
+def hundreds_apart(word: str, before: Sequence[str]) -> str | None:
+    """Return the unit in hundreds that no number can have there, or None.
+
+    Args:
+        word: a folded word.
+        before: the two words before it.
+
+    Returns:
+        "dos" for the "doscientos" of "ochenta y doscientos", which is "ochenta y dos, ciento...".
+    """
+    is_after_tens = len(before) == 2 and before[0] in _TENS and before[1] in {"y", "i"}
+    return _UNIT_OF_HUNDREDS.get(word) if is_after_tens else None
+
+
 def numeral(word: str, before: str = "") -> str:
-    """Return the multiple of ten that a misspelt word means, or the word.
+    """Return the number that a misspelt word means, or the word.
 
     Args:
         word: a folded word.
         before: the word before it.
 
     Returns:
-        "cincuenta" for "cinquenta": one slip, the same first letter, and no other number is as near.
+        "veintiseis" for "veinticeis", which sound the same; "cincuenta" for "cinquenta": a multiple of ten one slip
+        away, of the same first letter, and no other is as near.
     """
     if before == "se" and word in _HALVES:
         return _HALVES[word]
+    if len(word) >= _SHORTEST_BY_SOUND and (same := _BY_SOUND.get(sound_key(word))) is not None:
+        return same
     if not 6 <= len(word) <= 10 or word in _TENS or word in ORDINALS:
         return word
     near = [tens for tens in _TENS if tens[0] == word[0] and OSA.distance(tens, word, score_cutoff=1) <= 1]

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from app.taxi.places.numerals import UNITS, numeral, read_number
+from app.taxi.places.numerals import UNITS, hundreds_apart, numeral, read_number
 from app.taxi.text import fold
 
 Kind = Literal["number", "word", "sign", "phone"]
@@ -94,13 +94,18 @@ def _without_signs_of_recognisers(raw: list[Token]) -> list[Token]:
 
 
 def _with_numerals(raw: list[Token]) -> list[Token]:
-    """Return the tokens with misspelt multiples of ten put right: "cinquenta", and "se senta" in two words."""
+    """Return the tokens with numbers put right: "cinquenta", "se senta", "ochenta y doscientos" for 82 100."""
     put_right: list[Token] = []
     for token in raw:
         last = put_right[-1] if put_right else None
         before = last.text if last is not None and last.kind == "word" else ""
         meant = numeral(token.text, before) if token.kind == "word" else token.text
-        if meant == token.text:
+        unit = hundreds_apart(meant, [each.text for each in put_right[-2:]])
+        if unit is not None:
+            cut = token.start + len(unit)
+            put_right.append(replace(token, text=unit, end=cut))
+            put_right.append(replace(token, text="ciento", start=cut))
+        elif meant == token.text:
             put_right.append(token)
         elif before == "se" and last is not None:
             put_right[-1] = replace(token, text=meant, start=last.start, glued=last.glued)

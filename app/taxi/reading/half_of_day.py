@@ -17,14 +17,15 @@ _DAY = re.compile(r"hoy|pasado mañana|mañana|el (?:\w+|\d+ de \w+)")
 _PART = re.compile(r"(?:^| )en la (?P<part>mañana|tarde|noche|madrugada)$")
 _SAID_PART = re.compile(
     r"\b(?P<lead>(?:de|en|por) la |del? (?=medi)|a (?:la )?(?=medi)|al (?=medio)|esta |in the |at )?"
-    r"(?P<part>mananita|manana|madrugada|tardecita|tarde|noche|medio ?dia|media ?noche|a\.? ?m\b|p\.? ?m\b|"
+    r"(?P<part>mananita|manj?ana|madrugada|tardecita|tarde|noche|medio ?dia|media ?noche|a\.? ?m\b|p\.? ?m\b|"
     r"morning|afternoon|evening|night|noon|midnight)\b"
 )
 _GREETED = re.compile(
     r"\b(?:buen[oa]s?|good|feliz|lindo|linda) (?:dias?|tardes?|noches?|morning|afternoon|evening|night)\b"
 )
 _PARTS = {
-    "mananita": "manana", "manana": "manana", "madrugada": "madrugada", "am": "am", "morning": "am",
+    "mananita": "manana", "manana": "manana", "manjana": "manana", "madrugada": "madrugada", "am": "am",
+    "morning": "am",
     "tardecita": "tarde", "tarde": "tarde", "pm": "pm", "mediodia": "pm", "afternoon": "pm", "evening": "pm",
     "noon": "pm", "noche": "noche", "medianoche": "noche", "night": "noche", "midnight": "noche",
 }  # fmt: skip

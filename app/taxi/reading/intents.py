@@ -92,7 +92,7 @@ _PATTERNS: dict[Intent, str] = {
         r"|\bnecesito (?:ir|que me (?:recojan|lleven|busquen)|llegar|salir|transportarme|movilizarme)\b"
     ),
     Intent.CANCEL: (
-        rf"\b(?:cancel(?:a|ar|e|en|as|es|ame|eme|alo|elo|arlo|arla|enlo|emos|ado|acion|o|led)?|kansel\w+|"
+        rf"\b(?:cancel(?:a|ar|e|en|as|es|ame|eme|alo|elo|arlo|arla|enlo|emos|ado|acion|o|led|la)?|kansel\w+|"
         rf"cansel\w+)\b{_NOT_PAYING}"
         r"|\banul(?:a|ar|e|en|alo|elo|arlo|ame)\b|\bya no (?:lo |la |voy a )?(?:quiero|necesit\w+|hace falta|deseo|"
         r"requiero|ocupo|viaj\w+|ir|salgo|voy a salir)\b(?! (?:que|un taxi con|parrilla|baul|el baul|aire|pagar|"

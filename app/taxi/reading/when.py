@@ -16,7 +16,7 @@ class TimeReading(NamedTuple):
 
 
 _PART = (
-    r"(?P<part>a\.? ?m\b\.?|p\.? ?m\b\.?|a eme|pe eme|(?:de|en|por) la (?:manana|mananita|tarde|tardecita|noche|"
+    r"(?P<part>a\.? ?m\b\.?|p\.? ?m\b\.?|a eme|pe eme|(?:de|en|por) la (?:manj?ana|mananita|tarde|tardecita|noche|"
     r"madrugada)|del? (?:medio ?dia|dia)|"
     r"in the (?:morning|afternoon|evening))"
 )
@@ -65,7 +65,7 @@ _NAMED_AFTER_DATES = frozenset(
 )
 """Neighbourhoods and streets of the area that are called by a date."""
 _DAY = re.compile(
-    r"\b(?P<after>pasado manana)\b|(?<!la )(?<!hasta )(?<!de )(?<!esta )(?<!buena )\b(?P<tomorrow>manana|"
+    r"\b(?P<after>pasado manj?ana)\b|(?<!la )(?<!hasta )(?<!de )(?<!esta )(?<!buena )\b(?P<tomorrow>manj?ana|"
     r"tomorrow)\b(?! (?:mismo no|te|le|les)\b)|\b(?P<today>hoy|today)\b"
     r"|\besta (?P<this>manana|tarde|noche)\b|\b(?P<tonight>tonight)\b"
     rf"|(?<!santo )(?<!20 )\b(?:(?:el|este|proximo|"
@@ -76,7 +76,7 @@ _DAY = re.compile(
     rf"carnaval))"
     rf"|\b(?:el|para el|dia) (?P<date>{NUMBER}) de (?P<month>{'|'.join(_MONTHS)})\b"
 )
-_PART_ALONE = re.compile(r"\b(?:en|por) la (?P<part>manana|tarde|noche|madrugada)\b")
+_PART_ALONE = re.compile(r"\b(?:en|por) la (?P<part>manj?ana|tarde|noche|madrugada)\b")
 _NOW = re.compile(
     r"\b(?<!por )(?<!hasta )(?<!de )(?<!desde )(?:ahora(?: mismo| ya)?|ahoritica|ahorita)\b(?! (?:te|le|les|no|si|"
     r"que|bien|eres|seras|son)\b)(?! mas tarde)"
@@ -129,7 +129,7 @@ def read_when(folded: str) -> TimeReading:
     return TimeReading(None, ())
 
 
-_WRITTEN_PART = {"manana": "mañana", "tarde": "tarde", "noche": "noche", "madrugada": "madrugada"}
+_WRITTEN_PART = {"manana": "mañana", "manjana": "mañana", "tarde": "tarde", "noche": "noche", "madrugada": "madrugada"}
 
 
 def written_clock(hour: int, minute: int, part: str | None) -> str:
@@ -183,7 +183,7 @@ def _part(words: str | None) -> str | None:
     plain = re.sub(r"[^a-z]", "", words)
     if "dia" in plain:
         return "pm"
-    last = words.split()[-1].replace("mananita", "manana").replace("tardecita", "tarde")
+    last = words.split()[-1].replace("mananita", "manana").replace("manjana", "manana").replace("tardecita", "tarde")
     return _PARTS.get(plain) or _PARTS.get(last) or last
 
 

@@ -1,9 +1,11 @@
 """What recognisers made of riders who booked by voice, as small cases."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from app.taxi.places import Gazetteer, parse_address
-from app.taxi.reading import read_slots
+from app.taxi.reading import next_time, read_slots
 
 pytestmark = pytest.mark.unit
 
@@ -22,6 +24,12 @@ GAZETTEER = Gazetteer.load()
         ("Caille ochenta y cuatro número cuarenta y seis cinquenta y cinco.", "Calle 84 #46-55"),
         ("Caye noventa y cuatro número cincuenta y tres dieciocho", "Calle 94 #53-18"),
         ("Carrera cincuenta número ochenta cientos cuarenta y nueve.", "Carrera 50 #80-149"),
+        ("Carrera cuarenta y tres número ochenta y doscientos sesenta y siete", "Carrera 43 #82-167"),
+        ("Calle noventa y cuatro número cincuenta y treinta y tres.", "Calle 94 #50-33"),
+        ("Calle noventa y cuatro número cincuenta y cincuenta y dos.", "Calle 94 entre Carrera 50 y Carrera 52"),
+        ("Carrera veinticéis se cinco número, setenta y seis veinticiete.", "Carrera 26C5 #76-27"),
+        ("Un taxi calle setenta y cuatro carrera treinta y ocho se.", "Calle 74 con Carrera 38C"),
+        ("Carrera cuarenta y seis, número ochenta y cuatrocientos veinte", "Carrera 46 #84-120"),
         ("carrera novena número veinte treinta y uno", "Carrera 9 #20-31"),
     ],
 )
@@ -80,6 +88,12 @@ def test_the_means_that_is_meant(text: str, method: str, removed: tuple[str, ...
 @pytest.mark.parametrize("text", ["un taxi para mañana a la 7", "un taxi para mañana a la siete"])
 def test_an_hour_whose_article_was_cut(text: str) -> None:
     assert read_slots(text).when == "mañana a las 7:00"
+
+
+@pytest.mark.parametrize("text", ["En la manjana.", "de la manjana"])
+def test_an_enye_that_was_not_heard(text: str) -> None:
+    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    assert next_time("mañana a las 7:00", read_slots(text).when, text, now) == "mañana 07:00"
 
 
 def test_a_street_is_no_hour() -> None:
