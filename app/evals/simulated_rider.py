@@ -159,6 +159,8 @@ class SimulatedRider:
             if shows_address(heard, self._wanted.address):
                 return Utterance(self._words("confirm"))
             topic = "address"
+        if topic == "corner" and topic not in self._rider.answers and self._wanted and "#" in self._wanted.address:
+            topic = "address"  # it is no corner
         if topic == "check_neighborhood" and self._wanted is not None and self._wanted.neighborhood:
             if mentions(last_question(heard) or "", self._wanted.neighborhood):
                 return Utterance(self._words("confirm"))

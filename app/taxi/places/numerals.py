@@ -58,11 +58,10 @@ def _glued_forms() -> dict[str, int]:
     return forms
 
 
-_SHORTEST_BY_SOUND: Final = 5
+_SHORTEST_BY_SOUND: Final = 4
 _SMALL: Final[dict[str, int]] = _TEENS | _glued_forms()
-_BY_SOUND: Final = {
-    sound_key(word): word for word in (*UNITS, *_SMALL, *_TENS, *_HUNDREDS) if len(word) >= _SHORTEST_BY_SOUND
-}
+_NUMBERS: Final = frozenset([*UNITS, *_SMALL, *_TENS, *_HUNDREDS])
+_BY_SOUND: Final = {sound_key(word): word for word in sorted(_NUMBERS) if len(word) >= _SHORTEST_BY_SOUND}
 _HALVES: Final = {"senta": "sesenta", "centa": "sesenta", "tenta": "setenta"}
 """What recognisers write after «se»: "se senta y dos"."""
 
@@ -99,6 +98,8 @@ def numeral(word: str, before: str = "") -> str:
     """
     if before == "se" and word in _HALVES:
         return _HALVES[word]
+    if word in _NUMBERS:
+        return word
     if len(word) >= _SHORTEST_BY_SOUND and (same := _BY_SOUND.get(sound_key(word))) is not None:
         return same
     if not 6 <= len(word) <= 10 or word in _TENS or word in ORDINALS:

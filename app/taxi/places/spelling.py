@@ -16,8 +16,10 @@ _BEFORE_NUMBERS: Final = Speller(
 _NAMES: Final = Speller(
     ["circunvalar", "cordialidad", "murillo", "esquina", "frente", "carrera", "avenida"], shortest=_SHORTEST
 )
-_SHORT: Final = {"caye": "calle", "kaye": "calle", "cayen": "calle", "caie": "calle"}
-"""Too short for the speller, or two slips away: how recognisers hear a «calle» before a number."""
+_SHORT: Final = {"caye": "calle", "kaye": "calle", "cayen": "calle", "caie": "calle"} | dict.fromkeys(
+    ("escalle", "escalles", "escaille", "escaye"), "calle"
+)
+"""How recognisers hear «calle», or «es calle», before a number: too short for the speller, or several slips away."""
 _REAL_WORDS: Final = words("valle salle talle halle dalle falle callo calma calmo diagonales numeros frentes")
 _STUTTERED: Final = frozenset(kind for kind in KINDS if len(kind) > 3) | words("numero barrio con")
 """Words that a bad line or a hesitant rider doubles."""

@@ -93,10 +93,22 @@ def _without_signs_of_recognisers(raw: list[Token]) -> list[Token]:
     return kept
 
 
+def _with_letters_apart(raw: list[Token]) -> list[Token]:
+    """Return the tokens with the letter of "cuarenta y seis seciento veinte", 46C 120, in a token of its own."""
+    out: list[Token] = []
+    for token in raw:
+        if token.kind == "word" and token.text in ("seciento", "ceciento"):
+            cut = token.start + 2
+            out += [replace(token, text="ce", end=cut), replace(token, text="ciento", start=cut, glued=False)]
+        else:
+            out.append(token)
+    return out
+
+
 def _with_numerals(raw: list[Token]) -> list[Token]:
     """Return the tokens with numbers put right: "cinquenta", "se senta", "ochenta y doscientos" for 82 100."""
     put_right: list[Token] = []
-    for token in raw:
+    for token in _with_letters_apart(raw):
         last = put_right[-1] if put_right else None
         before = last.text if last is not None and last.kind == "word" else ""
         meant = numeral(token.text, before) if token.kind == "word" else token.text

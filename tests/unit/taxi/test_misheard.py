@@ -30,6 +30,10 @@ GAZETTEER = Gazetteer.load()
         ("Carrera veinticéis se cinco número, setenta y seis veinticiete.", "Carrera 26C5 #76-27"),
         ("Un taxi calle setenta y cuatro carrera treinta y ocho se.", "Calle 74 con Carrera 38C"),
         ("Carrera cuarenta y seis, número ochenta y cuatrocientos veinte", "Carrera 46 #84-120"),
+        ("Calle noventa y tres número cuarenta y seis seciento veinte.", "Calle 93 #46C-120"),
+        ("Calle noventa y tres número cuarenta y seis se ciento veinte.", "Calle 93 #46C-120"),
+        ("No la dirección, escalles setenta y seis, número cincuenta y cuatro onze.", "Calle 76 #54-11"),
+        ("Carrera cincuenta y ocho número sesenta y cuatrocientos dos", "Carrera 58 #64-102"),
         ("carrera novena número veinte treinta y uno", "Carrera 9 #20-31"),
     ],
 )
