@@ -15,7 +15,7 @@ import os
 import re
 import unicodedata
 import zlib
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -244,19 +244,26 @@ def load_whisper(model: str, threads: int) -> Callable[[Decode], Generator[str]]
                 yield _Guess(segment.text, segment.avg_logprob, segment.no_speech_prob, prompt)
             return
         window = np.pad(features, [(0, 0), (0, frames - features.shape[-1])])
-        [result] = whisper.model.generate(
-            whisper.encode(window),
-            [whisper.get_prompt(tokenizer, tokens, without_timestamps=True)],
-            beam_size=call.beam,
-            max_length=_MAX_TOKENS + len(tokens),
-            return_scores=True,
-            return_no_speech_prob=True,
-            suppress_blank=True,
-            suppress_tokens=get_suppressed_tokens(tokenizer, [-1, *figures]),
-        )
-        heard = result.sequences_ids[0]
-        logprob = result.scores[0] * len(heard) / (len(heard) + 1)
-        yield _Guess(tokenizer.decode(heard), logprob, result.no_speech_prob, prompt)
+        encoded = whisper.encode(window)
+
+        def attempt(suppressed: Sequence[int]) -> _Guess:
+            [result] = whisper.model.generate(
+                encoded,
+                [whisper.get_prompt(tokenizer, tokens, without_timestamps=True)],
+                beam_size=call.beam,
+                max_length=_MAX_TOKENS + len(tokens),
+                return_scores=True,
+                return_no_speech_prob=True,
+                suppress_blank=True,
+                suppress_tokens=get_suppressed_tokens(tokenizer, list(suppressed)),
+            )
+            heard = result.sequences_ids[0]
+            logprob = result.scores[0] * len(heard) / (len(heard) + 1)
+            return _Guess(tokenizer.decode(heard), logprob, result.no_speech_prob, prompt)
+
+        first = attempt([-1, *figures])
+        # Held to words it can turn in a circle, «doscientoscientos…»: in speech it is better with its figures then.
+        yield attempt([-1]) if first.repeats_itself and first.no_speech < _UNSURE_NO_SPEECH else first
 
     def transcribe(call: Decode) -> Generator[str]:
         samples = np.frombuffer(call.audio, dtype="<i2").astype(np.float32) / 32768
@@ -285,6 +292,12 @@ class _Guess:
     prompt: str
     """What it was told before."""
 
+    @property
+    def repeats_itself(self) -> bool:
+        """Whether the model has lost its way and says the same again and again."""
+        encoded = self.text.strip().encode()
+        return len(encoded) > _LEAST_COMPRESSED and len(encoded) / len(zlib.compress(encoded)) > _MAX_COMPRESSION
+
 
 def believed(guess: _Guess) -> str:
     """Return what of a guess somebody is likely to have said; empty where it is noise or made up."""
@@ -296,8 +309,7 @@ def believed(guess: _Guess) -> str:
     is_answer = _plain(text) in _SHORT_ANSWERS
     if guess.no_speech > _ECHO_NO_SPEECH and not is_answer and _plain(text) in _plain(guess.prompt):
         return ""
-    encoded = text.encode()
-    if len(encoded) > _LEAST_COMPRESSED and len(encoded) / len(zlib.compress(encoded)) > _MAX_COMPRESSION:
+    if guess.repeats_itself:
         return ""
     return " ".join(sentence for sentence in _SENTENCE_END.split(text) if not _is_phantom(sentence))
 

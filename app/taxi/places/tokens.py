@@ -40,6 +40,7 @@ _SPLITTABLE: Final = re.compile(
     r"(?P<head>[a-z]{0,2}?)(?P<tail>sur|norte|bis|calle|clle|cll|cl|carrera|cra|cr|kra|kr|avenida|av|dg|diag|tv|transv"
     r"|apto|con|y|no)"
 )
+_NUMBER_MARKS: Final = frozenset(["numero", "#"])
 _BEFORE_NUMBERS: Final = frozenset(["calle", "carrera", "diagonal", "transversal", "numero"])
 _MAX_DIGITS: Final = 40
 _TENS: Final = re.compile(r"[2-9]0")
@@ -97,6 +98,8 @@ def _with_letters_apart(raw: list[Token]) -> list[Token]:
     """Return the tokens with the letter of "cuarenta y seis seciento veinte", 46C 120, in a token of its own."""
     out: list[Token] = []
     for token in raw:
+        if out and token.text in _NUMBER_MARKS and out[-1].text == "de":
+            out[-1] = replace(out[-1], text="d")  # "calle cincuenta y tres de número": 53D
         if token.kind == "word" and token.text in ("seciento", "ceciento"):
             cut = token.start + 2
             out += [replace(token, text="ce", end=cut), replace(token, text="ciento", start=cut, glued=False)]

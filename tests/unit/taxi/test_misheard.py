@@ -34,6 +34,7 @@ GAZETTEER = Gazetteer.load()
         ("Calle noventa y tres número cuarenta y seis se ciento veinte.", "Calle 93 #46C-120"),
         ("No la dirección, escalles setenta y seis, número cincuenta y cuatro onze.", "Calle 76 #54-11"),
         ("Carrera cincuenta y ocho número sesenta y cuatrocientos dos", "Carrera 58 #64-102"),
+        ("Calle cincuenta y tres de número veintidós cuarenta. Llámame al llegar.", "Calle 53D #22-40"),
         ("carrera novena número veinte treinta y uno", "Carrera 9 #20-31"),
     ],
 )
