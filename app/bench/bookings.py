@@ -141,7 +141,7 @@ def measure(
         return {
             "part": "bookings",
             "machine": machine(),
-            "engines": {name: server.env[name] for name in ("STT", "VAD", "WHISPER_MODEL", "SMART_TURN_MODEL")},
+            "engines": server.settings("STT", "VAD", "WHISPER_MODEL", "SMART_TURN_MODEL"),
             "clerk": "the offline clerk",
             "pace": pace,
             "riders": "Kokoro's ef_dora and em_alex by turns, numbers and letters said in words;"

@@ -112,7 +112,7 @@ async def _measure(
     return {
         "part": "interrupt",
         "machine": before,
-        "engines": {name: server.env[name] for name in ("STT", "TTS", "VAD", "WHISPER_MODEL", "KOKORO_VOICE")},
+        "engines": server.settings("STT", "TTS", "VAD", "WHISPER_MODEL", "KOKORO_VOICE"),
         "interruptions": true,
         "false_alarms": false,
         "answers": answers,

@@ -91,7 +91,7 @@ async def _measure(server: BenchServer, peer_url: str | None, asked: Sequence[tu
         "part": "latency",
         "machine": before,
         "configuration": {
-            "ours": {name: value for name, value in server.env.items() if name in _SHOWN},
+            "ours": server.settings(*_SHOWN),
             "pipecat": _PEER_CONFIGURATION if peer_url else None,
             "model": "one OpenAI-compatible server for both: first token after 150 ms, then one each 15 ms",
             "order": "by turns, each first every other time; whoever is not asked sends no sound",

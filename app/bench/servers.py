@@ -44,6 +44,10 @@ class BenchServer(Service):
         given = {**env, "HOST": "127.0.0.1", "PORT": str(self.port)}
         super().__init__(command, folder=folder, url=url, ask=lambda: _ask(url), env=given)
 
+    def settings(self, *names: str) -> dict[str, str]:
+        """Return those of its settings that are set, for a report: of a path its last part."""
+        return {name: Path(self.env[name]).name for name in names if name in self.env}
+
     def pulse(self) -> dict[str, Any]:
         """Return what its pulse measured since the last time."""
         return read_pulse(self.pid, self._pulse_file)

@@ -49,7 +49,7 @@ def measure(weights: Path, *, minutes: float, callers: int, seed: int, say: Any)
             "machine": machine(),
             "minutes": minutes,
             "callers": callers,
-            "engines": {name: server.env[name] for name in ("STT", "TTS", "VAD", "WHISPER_MODEL", "KOKORO_VOICE")},
+            "engines": server.settings("STT", "TTS", "VAD", "WHISPER_MODEL", "KOKORO_VOICE"),
             "samples": samples,
             "turns": turns,
             "start": start,
