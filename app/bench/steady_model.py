@@ -1,13 +1,15 @@
-"""A chat model that always answers the same, at the same pace: so that two servers can be compared on it.
+"""A chat model that answers at a steady pace: so that two servers can be compared on it.
 
-``python -m app.bench.steady_model PORT`` speaks OpenAI's protocol. Answers take turns: the n-th message of a
-conversation gets the n-th answer. After «cuéntame» comes a long one, to be interrupted in.
+``python -m app.bench.steady_model PORT`` speaks OpenAI's protocol. Hardly any answer is like another from its first
+words on, for a server may keep the sound of what it said before; all are of about the same length. After «cuéntame»
+comes a long one, always the same, to be interrupted in.
 """
 
 import json
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
+from zlib import crc32
 
 import anyio
 import uvicorn
@@ -16,12 +18,17 @@ from fastapi.responses import StreamingResponse
 
 FIRST_TOKEN_SECONDS = 0.15
 TOKEN_SECONDS = 0.015
-ANSWERS = (
-    "Claro que sí, con mucho gusto. ¿En qué dirección lo recogemos?",
-    "Perfecto, ya tengo la dirección. ¿En qué barrio queda?",
-    "Muy bien, ya lo anoté. ¿Cómo desea pagar el servicio?",
-    "Listo, queda anotado. ¿Necesita algo más para el viaje?",
-    "Con gusto le ayudo. ¿Me repite la dirección, por favor?",
+_OPENINGS = ("Claro que sí", "Con mucho gusto", "Muy bien", "Perfecto", "De acuerdo", "Por supuesto", "Entendido")
+_NAMES = (
+    *("Carmen", "Alberto", "Yolanda", "Rafael", "Milena", "Jairo", "Shirley", "Fabián", "Rosario", "Ernesto", "Karina"),
+    *("Orlando", "Beatriz", "Wilson", "Judith", "Ramiro", "Nubia", "Álvaro", "Ligia", "Hernán", "Dayana", "Efraín"),
+)
+_QUESTIONS = (
+    "¿En qué dirección lo recogemos?",
+    "¿En qué barrio queda la dirección?",
+    "¿Cómo desea pagar el servicio?",
+    "¿Necesita algo más para el viaje?",
+    "¿Me repite la dirección, por favor?",
 )
 LONG_ANSWER = (
     "Con mucho gusto le cuento cómo funciona el servicio. "
@@ -58,7 +65,11 @@ def answer_to(said: list[str]) -> str:
     last = said[-1].casefold() if said else ""
     if LONG_WISH in last or "cuent" in last:
         return LONG_ANSWER
-    return ANSWERS[(len(said) - 1) % len(ANSWERS)]
+    # By what was said so far and how: the same for the same conversation, in whatever order servers ask.
+    number = crc32("|".join(said).encode())
+    opening = _OPENINGS[number % len(_OPENINGS)]
+    name = _NAMES[number // len(_OPENINGS) % len(_NAMES)]
+    return f"{opening}, con {name}, ya lo anoté. {_QUESTIONS[(len(said) - 1) % len(_QUESTIONS)]}"
 
 
 def _text(message: dict[str, Any]) -> str:
