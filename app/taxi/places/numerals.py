@@ -66,23 +66,26 @@ _HALVES: Final = {"senta": "sesenta", "centa": "sesenta", "tenta": "setenta"}
 """What recognisers write after «se»: "se senta y dos"."""
 
 
-_UNIT_OF_HUNDREDS: Final = {
-    word: unit for word, value in _HUNDREDS.items() for unit, count in UNITS.items() if value == 100 * count > 100
-}
+_JOINED: Final = {
+    word: (unit, "ciento")
+    for word, value in _HUNDREDS.items()
+    for unit, count in UNITS.items()
+    if value == 100 * count > 100
+} | {"doce": ("dos", "ce"), "trece": ("tres", "ce")}
 
 
-def hundreds_apart(word: str, before: Sequence[str]) -> str | None:
-    """Return the unit in hundreds that no number can have there, or None.
+def joined(word: str, before: Sequence[str]) -> tuple[str, str] | None:
+    """Return the two words that a recogniser made one of, where no number can have it; None elsewhere.
 
     Args:
         word: a folded word.
         before: the two words before it.
 
     Returns:
-        "dos" for the "doscientos" of "ochenta y doscientos", which is "ochenta y dos, ciento...".
+        "dos" and "ciento" for the "doscientos" of "ochenta y doscientos", "dos" and "ce" for that of "cuarenta y doce".
     """
     is_after_tens = len(before) == 2 and before[0] in _TENS and before[1] in {"y", "i"}
-    return _UNIT_OF_HUNDREDS.get(word) if is_after_tens else None
+    return _JOINED.get(word) if is_after_tens else None
 
 
 def numeral(word: str, before: str = "") -> str:

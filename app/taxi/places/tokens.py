@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from app.taxi.places.numerals import UNITS, hundreds_apart, numeral, read_number
+from app.taxi.places.numerals import UNITS, joined, numeral, read_number
 from app.taxi.text import fold
 
 Kind = Literal["number", "word", "sign", "phone"]
@@ -115,11 +115,10 @@ def _with_numerals(raw: list[Token]) -> list[Token]:
         last = put_right[-1] if put_right else None
         before = last.text if last is not None and last.kind == "word" else ""
         meant = numeral(token.text, before) if token.kind == "word" else token.text
-        unit = hundreds_apart(meant, [each.text for each in put_right[-2:]])
-        if unit is not None:
-            cut = token.start + len(unit)
-            put_right.append(replace(token, text=unit, end=cut))
-            put_right.append(replace(token, text="ciento", start=cut))
+        two = joined(meant, [each.text for each in put_right[-2:]])
+        if two is not None:
+            cut = token.start + len(two[0])
+            put_right += [replace(token, text=two[0], end=cut), replace(token, text=two[1], start=cut)]
         elif meant == token.text:
             put_right.append(token)
         elif before == "se" and last is not None:
@@ -156,9 +155,9 @@ def tokenize(text: str) -> list[Token]:
     tokens: list[Token] = []
     position = 0
     while position < len(raw):
-        joined = _tens_and_units(raw, position)
-        if joined:
-            tokens += joined
+        written = _tens_and_units(raw, position)
+        if written:
+            tokens += written
             position += 3
             continue
         number = read_number(words, position) if raw[position].kind == "word" else None

@@ -35,6 +35,7 @@ GAZETTEER = Gazetteer.load()
         ("No la dirección, escalles setenta y seis, número cincuenta y cuatro onze.", "Calle 76 #54-11"),
         ("Carrera cincuenta y ocho número sesenta y cuatrocientos dos", "Carrera 58 #64-102"),
         ("Calle cincuenta y tres de número veintidós cuarenta. Llámame al llegar.", "Calle 53D #22-40"),
+        ("Calle ochenta, número cuarenta y doce dieciocho", "Calle 80 #42C-18"),
         ("carrera novena número veinte treinta y uno", "Carrera 9 #20-31"),
     ],
 )
