@@ -24,7 +24,7 @@ _TEENS: Final[dict[str, int]] = {
 }  # fmt: skip
 _TENS: Final[dict[str, int]] = {
     "treinta": 30, "trenta": 30, "cuarenta": 40, "cincuenta": 50, "sincuenta": 50, "sesenta": 60, "secenta": 60,
-    "setenta": 70, "ochenta": 80, "noventa": 90,
+    "setenta": 70, "ochenta": 80, "chenta": 80, "noventa": 90,
 }  # fmt: skip
 _HUNDREDS: Final[dict[str, int]] = {
     "ciento": 100, "siento": 100, "cientos": 100, "doscientos": 200, "docientos": 200, "trescientos": 300,
@@ -85,7 +85,7 @@ def joined(word: str, before: Sequence[str]) -> tuple[str, str] | None:
         "dos" and "ciento" for the "doscientos" of "ochenta y doscientos", "dos" and "ce" for that of "cuarenta y doce".
     """
     is_after_tens = len(before) == 2 and before[0] in _TENS and before[1] in {"y", "i"}
-    return _JOINED.get(word) if is_after_tens else None
+    return (_JOINED.get(word) or _JOINED.get(f"{word}s")) if is_after_tens else None
 
 
 def numeral(word: str, before: str = "") -> str:

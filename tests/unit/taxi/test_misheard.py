@@ -36,6 +36,7 @@ GAZETTEER = Gazetteer.load()
         ("Carrera cincuenta y ocho número sesenta y cuatrocientos dos", "Carrera 58 #64-102"),
         ("Calle cincuenta y tres de número veintidós cuarenta. Llámame al llegar.", "Calle 53D #22-40"),
         ("Calle ochenta, número cuarenta y doce dieciocho", "Calle 80 #42C-18"),
+        ("carrera cincuenta y uno be número chenta y cuatrociento diez", "Carrera 51B #84-110"),
         ("carrera novena número veinte treinta y uno", "Carrera 9 #20-31"),
     ],
 )
