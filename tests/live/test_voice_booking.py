@@ -28,6 +28,10 @@ SAID = (
 )
 ANSWER_SECONDS = 26
 """How long the rider listens before the next thing is said."""
+AUDIBLE = 0.01
+"""Of full scale."""
+QUIET_MS = 4_000
+"""Longer than any pause between two sentences."""
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +71,19 @@ async def heard_by(page: Page, weights: Path) -> str:
         return await recognition.finish()
 
 
-@pytest.mark.timeout(240)
+async def until_quiet(page: Page) -> None:
+    """Wait until no more sound comes out of the loudspeaker."""
+    before = -1
+    while True:
+        samples, _ = await played(page)
+        loud = int(np.count_nonzero(np.abs(samples) > AUDIBLE))
+        if loud == before:
+            return
+        before = loud
+        await page.wait_for_timeout(QUIET_MS)
+
+
+@pytest.mark.timeout(300)
 async def test_a_taxi_is_booked_by_voice_and_the_answer_is_heard(
     server: Server, microphone: Path, weights: Path
 ) -> None:
@@ -81,6 +97,7 @@ async def test_a_taxi_is_booked_by_voice_and_the_answer_is_heard(
         async with httpx.AsyncClient(base_url=server.url) as http:
             await expect(page.get_by_text("¡Listo! Tu taxi va en camino").first).to_be_visible(timeout=180_000)
             await page.wait_for_timeout(8_000)  # it is read aloud meanwhile
+            await until_quiet(page)
             thread_id = await page.evaluate("localStorage.getItem('taxi_thread_id')")
             bookings = (await http.get("/api/v1/bookings", params={"thread_id": thread_id})).json()["bookings"]
         heard = await heard_by(page, weights)
