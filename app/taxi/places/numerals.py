@@ -6,6 +6,7 @@ name streets ("carrera séptima"), and names of letters ("be", "jota", "doble a"
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from rapidfuzz.distance import OSA
@@ -88,6 +89,7 @@ def joined(word: str, before: Sequence[str]) -> tuple[str, str] | None:
     return (_JOINED.get(word) or _JOINED.get(f"{word}s")) if is_after_tens else None
 
 
+@lru_cache(maxsize=4096)
 def numeral(word: str, before: str = "") -> str:
     """Return the number that a misspelt word means, or the word.
 
