@@ -60,6 +60,7 @@ def measure(weights: Path, *, callers: int, local_callers: int, turns: int, say:
                 continue
             say(f"callers: {setup.name}, {setup.callers} at once")
             with running_server(setup.engines, RATE_LIMIT_TURNS="0", RATE_LIMIT_REQUESTS="0") as server:
+                server.pulse()  # what its start took is no caller's wait
                 # The first request and the first call make what a server makes once; the figures are of what follows.
                 anyio.run(_call_all, server, 1, 1)
                 server.metric("voztaxi_microphones")
