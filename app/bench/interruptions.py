@@ -25,6 +25,7 @@ _NOTICE_SECONDS = 1.2
 """So long after a noise its sound may still be noticed."""
 _GOOD = ("unnoticed", "resumed")
 """What may become of an answer in which there is a false alarm."""
+_OVER = "ended: completed"
 _FIRST_MS = 1500
 """The agent is let speak so long before somebody makes a noise, milliseconds."""
 _ROOM_MS = 6000
@@ -196,6 +197,9 @@ async def _disturb(
             if turn.ended_at is not None or not sound_left:
                 break
             tried.append(await _make_noise(caller, turn, noise))
+            if tried[-1]["outcome"] == _OVER and len(tried) > 1:
+                tried.pop()  # the answer came to its end by itself: the noise is made in the next one
+                break
             if tried[-1]["outcome"] not in _GOOD:
                 break
             await anyio.sleep(1.0)

@@ -36,7 +36,7 @@ _TAKING = frozenset(
 )
 """Words that take the floor however little is said. Another lone word is more likely a sound that a recogniser made
 a word of."""
-_BRIEF_MS = 700
+_BRIEF_MS = 800
 """Speech of three or four syllables. In so little a recogniser that knows no better hears words that nobody said: an
 «ajá» becomes «la cháet». Who interrupts takes longer, or says a word of ``_TAKING``."""
 _LAST_WORDS_MS = 700

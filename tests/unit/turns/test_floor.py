@@ -62,7 +62,7 @@ def test_who_says_something_takes_the_floor(transcript: str) -> None:
 def test_some_words_in_half_a_second_are_an_aja_that_was_misheard(transcript: str) -> None:
     assert said(transcript, speech_ms=576) == "resume"
     assert said(transcript, speech_ms=576, heard=SUMMARY, unheard=" Quedo atento.") == "interrupt"
-    assert said(transcript, speech_ms=800) == "interrupt"
+    assert said(transcript, speech_ms=850) == "interrupt"
 
 
 @pytest.mark.parametrize("transcript", ["No espera", "Para ahí", "Con Nequi", "Un momento"])
