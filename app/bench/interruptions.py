@@ -26,6 +26,7 @@ _NOTICE_SECONDS = 1.2
 _GOOD = ("unnoticed", "resumed")
 """What may become of an answer in which there is a false alarm."""
 _OVER = "ended: completed"
+"""What becomes of a noise that comes as the answer is over."""
 _FIRST_MS = 1500
 """The agent is let speak so long before somebody makes a noise, milliseconds."""
 _ROOM_MS = 6000

@@ -31,8 +31,7 @@ _OTHERWISE: dict[Topic, dict[str, str]] = {
         "tarjeta": "Voy a pagar con tarjeta",
         "daviplata": "Voy a pagar con Daviplata",
     },
-    "neighborhood": {"": "El barrio se llama {}"},
-    "confirm": {"": "Sí, confirmo el taxi"},
+    "confirm": dict.fromkeys(("si", "dale", "listo", "confirmo", "correcto"), "Sí, confirmo el taxi"),
     "specials": {"no": "No, no necesito nada más", "ninguna": "No, no necesito nada más"},
 }
 """How somebody says again what was not understood, by what was asked and a word of what they said."""
@@ -76,10 +75,11 @@ def otherwise(text: str, topic: Topic | None) -> str:
     if topic is None or len(text.split()) > _LONGEST_TO_REPHRASE:
         return text
     said = tokens(text)
-    for word, sentence in _OTHERWISE.get(topic, {}).items():
-        if not word or word in said:
-            return sentence.format(text.strip(" ."))
-    return text
+    if topic in ("confirm", "neighborhood") and "no" in said:
+        return text  # it is another thing that is said
+    if topic == "neighborhood":
+        return f"El barrio se llama {text.strip(' .')}"
+    return next((sentence for word, sentence in _OTHERWISE.get(topic, {}).items() if word in said), text)
 
 
 def words_in_full(text: str) -> str:

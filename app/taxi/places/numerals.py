@@ -60,13 +60,12 @@ def _glued_forms() -> dict[str, int]:
 
 
 _SHORTEST_BY_SOUND: Final = 4
+"""Letters; shorter words are too much alike."""
 _SMALL: Final[dict[str, int]] = _TEENS | _glued_forms()
 _NUMBERS: Final = frozenset([*UNITS, *_SMALL, *_TENS, *_HUNDREDS])
 _BY_SOUND: Final = {sound_key(word): word for word in sorted(_NUMBERS) if len(word) >= _SHORTEST_BY_SOUND}
 _HALVES: Final = {"senta": "sesenta", "centa": "sesenta", "tenta": "setenta"}
 """What recognisers write after «se»: "se senta y dos"."""
-
-
 _JOINED: Final = {
     word: (unit, "ciento")
     for word, value in _HUNDREDS.items()

@@ -16,7 +16,7 @@ _BEFORE_NUMBERS: Final = Speller(
 _NAMES: Final = Speller(
     ["circunvalar", "cordialidad", "murillo", "esquina", "frente", "carrera", "avenida"], shortest=_SHORTEST
 )
-_SHORT: Final = {"caye": "calle", "kaye": "calle", "cayen": "calle", "caie": "calle"} | dict.fromkeys(
+_MISHEARD_CALLE: Final = {"caye": "calle", "kaye": "calle", "cayen": "calle", "caie": "calle"} | dict.fromkeys(
     ("escalle", "escalles", "escaille", "escaye"), "calle"
 )
 """How recognisers hear «calle», or «es calle», before a number: too short for the speller, or several slips away."""
@@ -53,7 +53,7 @@ def repair(tokens: Sequence[Token]) -> list[Token]:
         ):
             word = token.text
             if _leads_to_number(tokens, index):
-                word = _SHORT.get(word) or _BEFORE_NUMBERS.correct(word)
+                word = _MISHEARD_CALLE.get(word) or _BEFORE_NUMBERS.correct(word)
             if word == token.text and len(word) > 5:
                 word = _NAMES.correct(word)
             out.append(replace(token, text=word) if word != token.text else token)

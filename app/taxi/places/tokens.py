@@ -94,11 +94,15 @@ def _without_signs_of_recognisers(raw: list[Token]) -> list[Token]:
     return kept
 
 
+def _is_number(token: Token) -> bool:
+    return token.kind == "number" or read_number([numeral(token.text)]) is not None
+
+
 def _with_letters_apart(raw: list[Token]) -> list[Token]:
     """Return the tokens with the letter of "cuarenta y seis seciento veinte", 46C 120, in a token of its own."""
     out: list[Token] = []
     for token in raw:
-        if out and token.text in _NUMBER_MARKS and out[-1].text == "de":
+        if len(out) > 1 and token.text in _NUMBER_MARKS and out[-1].text == "de" and _is_number(out[-2]):
             out[-1] = replace(out[-1], text="d")  # "calle cincuenta y tres de número": 53D
         if token.kind == "word" and token.text in ("seciento", "ceciento"):
             cut = token.start + 2
@@ -121,7 +125,7 @@ def _with_numerals(raw: list[Token]) -> list[Token]:
             put_right += [replace(token, text=two[0], end=cut), replace(token, text=two[1], start=cut)]
         elif meant == token.text:
             put_right.append(token)
-        elif before == "se" and last is not None:
+        elif last is not None and numeral(token.text) == token.text:  # half of a number: the other half is before it
             put_right[-1] = replace(token, text=meant, start=last.start, glued=last.glued)
         else:
             put_right.append(replace(token, text=meant))

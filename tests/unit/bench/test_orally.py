@@ -31,6 +31,8 @@ def test_numbers_letters_and_accents_are_said(written: str, said: str) -> None:
         ("con nequi", "payment", "Voy a pagar con Nequi"),
         ("El Prado", "neighborhood", "El barrio se llama El Prado"),
         ("sí señora", "confirm", "Sí, confirmo el taxi"),
+        ("No, pago con Nequi", "confirm", "No, pago con Nequi"),
+        ("no sé el barrio", "neighborhood", "no sé el barrio"),
         ("pago con nequi y llevo un perro", "payment", "pago con nequi y llevo un perro"),
         ("Calle 72", "address", "Calle 72"),
         ("hola", None, "hola"),

@@ -37,6 +37,7 @@ GAZETTEER = Gazetteer.load()
         ("Calle cincuenta y tres de número veintidós cuarenta. Llámame al llegar.", "Calle 53D #22-40"),
         ("Calle ochenta, número cuarenta y doce dieciocho", "Calle 80 #42C-18"),
         ("carrera cincuenta y uno be número chenta y cuatrociento diez", "Carrera 51B #84-110"),
+        ("Calle noventa número cuarenta y seis se cinquenta", "Calle 90 #46C-50"),
         ("carrera novena número veinte treinta y uno", "Carrera 9 #20-31"),
     ],
 )
