@@ -119,7 +119,7 @@ async def speak(caller: Caller, pcm: bytes) -> dict[str, Any]:
     answer = next((turn for turn in reversed(new()) if turn.speaker is not None), None)
     if not is_answered or answer is None or answer.speaker is None or answer.speaker.first_at is None:
         complaints = [error for turn in new() for error in turn.errors]
-        return {"outcome": "no answer", "complaints": [*caller.complaints, *complaints]}
+        return {"outcome": "no answer", "why": _why(new()), "complaints": [*caller.complaints, *complaints]}
     return {
         "outcome": "answered" if len(new()) == 1 else "cut off",
         "status": answer.status,
@@ -131,6 +131,15 @@ async def speak(caller: Caller, pcm: bytes) -> dict[str, Any]:
         "is_whole": answer.speaker.is_whole,
         "microphone_behind_ms": round(caller.microphone.behind_s * 1000, 1),
     }
+
+
+def _why(turns: Sequence[Turn]) -> str:
+    """Return what became of an utterance that no sound answered."""
+    if not turns:
+        return "not taken for words"
+    if any(turn.ended_at is None for turn in turns):
+        return "not over in time"
+    return f"{turns[-1].status} without sound"
 
 
 def render(result: Result) -> str:
@@ -163,7 +172,10 @@ def render(result: Result) -> str:
                         str(pulse.get(key, "-"))
                         for key in ("lag_p50_ms", "lag_p99_ms", "lag_worst_ms", "lags_over_20_ms")
                     ),
-                    *(str(pulse.get(key, "-")) for key in ("work_p99_ms", "work_worst_ms", "works_over_20_ms")),
+                    *(
+                        str(pulse.get(key, "-"))
+                        for key in ("work_p99_ms", "work_worst_ms", "works_over_20_ms", "collection_worst_ms")
+                    ),
                 ]
             )
     head = ("engines", "callers", *SPREAD_HEAD, "other", "chunks", "in time", "worst gap ms", "CPU")
@@ -172,7 +184,7 @@ def render(result: Result) -> str:
         table(head, rows),
         "",
         "Event loop: how late its timer was, and how much the loop itself worked in one go, ms",
-        table(("engines", "lag p50", "p99", "worst", ">20", "work p99", "worst", ">20"), pulses),
+        table(("engines", "lag p50", "p99", "worst", ">20", "work p99", "worst", ">20", "of it garbage"), pulses),
     ]
     worst = max((each["first_call_pulse"].get("work_worst_ms", 0) for each in result["setups"]), default=0)
     lines += [f"Not in the table: in a server's first call its loop worked {worst} ms in one go, while routes are made"]

@@ -39,18 +39,22 @@ class Pulse:
         self._thread = threading.get_ident()
         self._beat_at = time.monotonic()
         self._is_spoilt = False
+        self._collection_began = 0.0
         self._reset()
 
     def _reset(self) -> None:
         self._lags: Counter[int] = Counter()
         self._works: Counter[int] = Counter()
         self._worst_lag = self._worst_work = 0.0
+        self._collections = 0
+        self._worst_collection = 0.0
         self._where: Counter[str] = Counter()
         self._since = time.monotonic()
 
     async def run(self) -> None:
         """Beat for ever."""
         threading.Thread(target=self._watch, name="pulse", daemon=True).start()
+        gc.callbacks.append(self._on_collection)
         while True:
             work_before = time.thread_time()
             self._beat_at = before = time.monotonic()
@@ -67,6 +71,7 @@ class Pulse:
 
     def write(self) -> None:
         """Write what was measured, and begin anew."""
+        self._is_spoilt = True
         gc.collect()
         figures: dict[str, Any] = {
             "seconds": round(time.monotonic() - self._since, 1),
@@ -78,13 +83,23 @@ class Pulse:
             "work_p99_ms": _quantile(self._works, 0.99),
             "work_worst_ms": round(self._worst_work * 1000, 1),
             "works_over_20_ms": sum(count for bin_, count in self._works.items() if bin_ >= LATE_SECONDS * 10_000),
+            "collections": self._collections,
+            "collection_worst_ms": round(self._worst_collection * 1000, 1),
             "where": self._where.most_common(8),
         }
         part = self._file.with_suffix(".part")
         part.write_text(json.dumps(figures), encoding="utf-8")
         part.replace(self._file)
         self._reset()
-        self._is_spoilt = True
+
+    def _on_collection(self, phase: str, info: dict[str, Any]) -> None:
+        """Note how long the garbage collector holds everything up."""
+        now = time.perf_counter()
+        if phase == "start":
+            self._collection_began = now
+        elif not self._is_spoilt:
+            self._collections += 1
+            self._worst_collection = max(self._worst_collection, now - self._collection_began)
 
     def _watch(self) -> None:
         """Look where the loop is, from outside, while it is late."""

@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +124,9 @@ async def _turn(caller: Any, text: str, voice: Any, chance: random.Random) -> di
         await caller.microphone.say(spoken(text, voice))
         if await caller.until(lambda: caller.audible is not None, 20.0):
             await anyio.sleep(chance.uniform(0.2, 1.0))
-        return {**await speak(caller, spoken(chance.choice(INTERRUPTIONS), VOICES[0])), "interrupts": True}
-    return await speak(caller, spoken(text, voice))
+        wish = chance.choice(INTERRUPTIONS)
+        return {**await speak(caller, spoken(wish, VOICES[0])), "text": wish, "interrupts": text}
+    return {**await speak(caller, spoken(text, voice)), "text": text}
 
 
 def render(result: Result) -> str:
@@ -145,12 +147,14 @@ def render(result: Result) -> str:
     held = [[when, *(f"{result[when][name]:g}" for name in names)] for when in ("start", "end")]
     answered = [turn for turn in result["turns"] if turn["outcome"] != "no answer"]
     latencies = Spread.of([turn["latency_ms"] for turn in answered if turn["outcome"] == "answered"])
+    unanswered = Counter(turn["why"] for turn in result["turns"] if turn["outcome"] == "no answer")
+    whys = "".join(f" ({count} {why})" for why, count in unanswered.most_common())
     chunks, late = sum(turn["chunks"] for turn in answered), sum(turn["late"] for turn in answered)
     pulse = result["pulse"]
     return "\n".join(
         [
             f"{result['callers']} callers for {result['minutes']:g} minutes, {len(result['turns'])} turns,"
-            f" {len(result['turns']) - len(answered)} without an answer",
+            f" {len(result['turns']) - len(answered)} without an answer{whys}",
             table(head, rows),
             "",
             "Held when nobody calls",

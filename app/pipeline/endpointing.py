@@ -17,7 +17,7 @@ class EndpointRules:
     """Probability from which silence becomes speech."""
     release: float = 0.35
     """Probability below which speech becomes silence."""
-    start_ms: int = 160
+    start_ms: int = 128
     """Speech without a gap that begins an utterance."""
     resume_ms: int = 64
     """Speech without a gap that ends a pause: less is a click."""
