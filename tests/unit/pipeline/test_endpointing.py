@@ -47,7 +47,7 @@ def test_an_utterance_begins_pauses_ends_and_settles() -> None:
     changes = play(Endpointer(RULES), (0, 640), (1, 960), (0, 3200))
 
     assert changes == [
-        (800, Began(640)),
+        (768, Began(640)),
         (1760, Paused()),
         (2368, Ended(1600, may_go_on=True)),
         (3008, Settled()),
@@ -55,7 +55,7 @@ def test_an_utterance_begins_pauses_ends_and_settles() -> None:
 
 
 def test_a_click_begins_nothing() -> None:
-    assert play(Endpointer(RULES), *[(1, 128), (0, 64)] * 50) == []
+    assert play(Endpointer(RULES), *[(1, 96), (0, 64)] * 50) == []
 
 
 def test_a_short_yes_is_an_utterance() -> None:
