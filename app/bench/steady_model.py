@@ -6,6 +6,7 @@ comes a long one, always the same, to be interrupted in.
 """
 
 import json
+import re
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
@@ -39,8 +40,8 @@ LONG_ANSWER = (
     "Si el viaje es de noche o en un día festivo hay un pequeño recargo, que le decimos antes de confirmar. "
     "Al final le leemos todo el pedido, para que nos diga si está bien y podamos enviar el taxi."
 )
-LONG_WISH = "cuént"
-"""Who says a word with this in it is given the long answer."""
+_LONG_WISH = re.compile(r"\bcu[eé]nt[eae]")
+"""Who says a word that begins so is given the long answer."""
 
 app = FastAPI()
 
@@ -63,7 +64,7 @@ async def complete(request: Request) -> StreamingResponse:
 def answer_to(said: list[str]) -> str:
     """Return the answer to the last of a rider's messages."""
     last = said[-1].casefold() if said else ""
-    if LONG_WISH in last or "cuent" in last:
+    if _LONG_WISH.search(last):
         return LONG_ANSWER
     # By what was said so far and how: the same for the same conversation, in whatever order servers ask.
     number = crc32("|".join(said).encode())
