@@ -61,7 +61,7 @@ class _Work:
         self._outbox = outbox
         self.calls: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         self.given_up = 0
-        """The number of the last call that nobody wants any more."""
+        """The number of a call that nobody wants any more. Others, before and after it, are wanted."""
 
     def tell(self, kind: str, value: Any = None) -> None:
         self._outbox.write(packed((kind, value)))
@@ -71,7 +71,7 @@ class _Work:
         try:
             pieces = model(request)
             for piece in pieces:
-                if self.given_up >= number:
+                if self.given_up == number:
                     pieces.close()
                     break
                 self.tell("piece", piece)

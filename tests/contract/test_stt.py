@@ -114,6 +114,32 @@ async def test_partials_come_before_the_end_and_end_with_it(opened: Opened[SttEn
     assert all(shown)
 
 
+async def test_what_is_understood_in_a_pause_is_shown_while_it_lasts(opened: Opened[SttEngine]) -> None:
+    said = "Pago en efectivo."
+    async with opened.engine.open(HINTS) as session, session.recognise() as recognition:
+        recognition.feed(spoken(said))
+        recognition.pause()
+        async with aclosing(recognition.partials()) as partials:
+            assert word_errors(said, await anext(partials)) == 0
+
+        assert word_errors(said, await recognition.finish()) == 0
+
+
+async def test_who_stops_watching_a_transcript_does_not_take_it_along(opened: Opened[SttEngine]) -> None:
+    said = "Pago en efectivo."
+    async with opened.engine.open(HINTS) as session, session.recognise() as recognition:
+        recognition.feed(spoken(said))
+        recognition.pause()
+        partials = recognition.partials()
+        watching = asyncio.create_task(anext(partials))
+        await asyncio.sleep(0)  # it waits
+        watching.cancel()
+        await asyncio.wait([watching])
+        await partials.aclose()
+
+        assert word_errors(said, await recognition.finish()) == 0
+
+
 async def test_an_utterance_that_is_left_leaves_the_engine_usable(opened: Opened[SttEngine]) -> None:
     async with opened.engine.open(HINTS) as session:
         async with session.recognise() as recognition:

@@ -167,6 +167,18 @@ async def test_a_call_that_is_abandoned_while_it_waits_is_never_run(tmp_path: Pa
         assert pid == "done"
 
 
+async def test_a_call_that_is_given_up_stops_none_that_was_asked_before_it() -> None:
+    async with open_pool() as pool:
+        async with aclosing(pool.submit("endless").pieces()) as busy:
+            await anext(busy)
+            before = pool.submit("say uno dos", urgency=1)
+            overtakes = pool.submit("endless", urgency=0)
+        async with aclosing(overtakes.pieces()) as pieces:
+            await anext(pieces)
+
+        assert [piece async for piece in before.pieces()] == ["uno", "dos"]
+
+
 async def test_two_workers_answer_at_once(tmp_path: Path) -> None:
     async with open_pool(processes=2) as pool:
         first = pool.submit(f"until {tmp_path / 'go'}").pieces()

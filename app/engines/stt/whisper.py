@@ -90,6 +90,39 @@ class _Session:
             utterance.forget()
 
 
+class _Transcript:
+    """What a decode comes to. Who shows it and who needs it in the end may both wait for it."""
+
+    def __init__(self, call: Call[Decode, str]) -> None:
+        self._call = call
+        self._reading = anyio.Lock()
+        self._outcome: str | SttError | None = None
+
+    async def text(self) -> str | None:
+        """Return the text; None where the decode was given up.
+
+        Raises:
+            SttError: It failed.
+        """
+        async with self._reading:
+            if self._outcome is None:
+                try:
+                    self._outcome = await self._call.last()
+                except SttError as error:
+                    self._outcome = error
+        if isinstance(self._outcome, SttError):
+            raise self._outcome
+        return self._outcome
+
+    def hurry(self) -> None:
+        """Somebody cannot go on without it."""
+        self._call.urgency = FINAL
+
+    def abandon(self) -> None:
+        """Give it up."""
+        self._call.abandon()
+
+
 class _Utterance:
     """One utterance; what was decoded of it is worth keeping for as long as nothing was said since."""
 
@@ -97,8 +130,10 @@ class _Utterance:
         self._pool = pool
         self._blank = blank
         self._audio = bytearray()
-        self._ahead: Call[Decode, str] | None = None
-        self._overtaken: Call[Decode, str] | None = None
+        self._ahead: _Transcript | None = None
+        """Of all that was said, where a pause may be the end."""
+        self._partial: _Transcript | None = None
+        """Of what was said until some moment."""
         self._decoded_bytes = 0
         self._is_over = False
         self._changed = anyio.Event()
@@ -106,65 +141,75 @@ class _Utterance:
     def feed(self, audio: bytes) -> None:
         self._audio += audio
         if self._ahead is not None:  # it was not the end; what was understood so far is still worth showing
-            if self._overtaken is not None:
-                self._overtaken.abandon()
-            self._overtaken, self._ahead = self._ahead, None
+            self._partial, self._ahead = self._ahead, None
         self._changed.set()
 
     def pause(self) -> None:
         if self._ahead is None and self._audio and not self._is_over:
+            if self._partial is not None:  # all of it is in the one that begins now
+                self._partial.abandon()
+                self._partial = None
             self._ahead = self._submit(AHEAD)
+            self._changed.set()
 
     async def partials(self) -> AsyncIterator[str]:
         shown = ""
+        asked: _Transcript | None = None
         while not self._is_over:
-            call = self._next_partial()
-            if call is None:
+            if self._partial is asked:
+                self._partial = None
+            if self._partial is None and self._ahead is None and self._is_worth_a_partial:
+                self._partial = self._submit(PARTIAL)
+            newest = self._ahead or self._partial
+            if newest is None or newest is asked:
                 self._changed = anyio.Event()
                 await self._changed.wait()
                 continue
-            try:
-                text = await call.last()
-            finally:
-                call.abandon()
+            asked = newest
+            text = await newest.text()
             if text and text != shown and not self._is_over:
                 yield text
                 shown = text
 
     async def finish(self) -> str:
-        call = self._ahead or self._submit(FINAL)
-        call.urgency = FINAL
+        transcript = self._ahead or self._submit(FINAL)
+        transcript.hurry()
         self._ahead = None
         self.forget()
         try:
-            return await call.last() or ""
+            text = await transcript.text()
+            return await self._again() if text is None else text
         finally:
-            call.abandon()
+            transcript.abandon()
 
     def forget(self) -> None:
         """End the utterance: nothing is decoded for it any more."""
         self._is_over = True
-        for call in (self._ahead, self._overtaken):
-            if call is not None:
-                call.abandon()
+        for transcript in (self._ahead, self._partial):
+            if transcript is not None:
+                transcript.abandon()
         self._changed.set()
 
-    def _next_partial(self) -> Call[Decode, str] | None:
-        """Return what was decoded ahead in vain, or a decode of what is new, where a worker has nothing else to do."""
-        if self._overtaken is not None:
-            call, self._overtaken = self._overtaken, None
-            return call
-        new = len(self._audio) - self._decoded_bytes
-        if new < bytes_of(_PARTIAL_EVERY_MS, HEARING_RATE) or self._ahead is not None or not self._pool.is_idle:
-            return None
-        if len(self._audio) > bytes_of(_PARTIAL_UNTIL_MS, HEARING_RATE):
-            return None
-        return self._submit(PARTIAL)
+    async def _again(self) -> str:
+        """Return the text, where whoever waited for it before has gone and taken it along."""
+        transcript = self._submit(FINAL)
+        try:
+            return await transcript.text() or ""
+        finally:
+            transcript.abandon()
 
-    def _submit(self, urgency: int) -> Call[Decode, str]:
+    @property
+    def _is_worth_a_partial(self) -> bool:
+        """Whether enough is new, and a worker has nothing else to do."""
+        new = len(self._audio) - self._decoded_bytes
+        is_short = len(self._audio) <= bytes_of(_PARTIAL_UNTIL_MS, HEARING_RATE)
+        return new >= bytes_of(_PARTIAL_EVERY_MS, HEARING_RATE) and is_short and self._pool.is_idle
+
+    def _submit(self, urgency: int) -> _Transcript:
         self._decoded_bytes = len(self._audio)
         beam = 1 if urgency == PARTIAL else self._blank.beam
-        return self._pool.submit(replace(self._blank, audio=bytes(self._audio), beam=beam), urgency=urgency)
+        request = replace(self._blank, audio=bytes(self._audio), beam=beam)
+        return _Transcript(self._pool.submit(request, urgency=urgency))
 
 
 # In the worker.
@@ -222,7 +267,7 @@ def load_whisper(model: str, threads: int) -> Callable[[Decode], Generator[str]]
     words = whisper.hf_tokenizer
     figures = [token for token in range(words.token_to_id("<|endoftext|>")) if _FIGURES.search(words.decode([token]))]
 
-    def guess(samples: Any, call: Decode) -> Iterator[_Guess]:
+    def guess(samples: Any, call: Decode) -> Iterator[_Guess | None]:
         tokenizer = Tokenizer(whisper.hf_tokenizer, whisper.model.is_multilingual, "transcribe", call.language)
         prompt = _prompt(call, lambda text: len(tokenizer.encode(text)))
         tokens = tokenizer.encode(f" {prompt}") if prompt else []
@@ -245,6 +290,7 @@ def load_whisper(model: str, threads: int) -> Callable[[Decode], Generator[str]]
             return
         window = np.pad(features, [(0, 0), (0, frames - features.shape[-1])])
         encoded = whisper.encode(window)
+        yield None
 
         def attempt(suppressed: Sequence[int]) -> _Guess:
             [result] = whisper.model.generate(
@@ -273,7 +319,11 @@ def load_whisper(model: str, threads: int) -> Callable[[Decode], Generator[str]]
             yield ""
             return
         samples = np.concatenate([np.zeros(HEARING_RATE * _LEAD_MS // 1000, dtype=np.float32), samples])
-        yield " ".join(filter(None, (believed(guessed) for guessed in guess(samples, call))))
+        said: list[str] = []
+        for guessed in guess(samples, call):
+            if guessed is not None:
+                said.append(believed(guessed))
+            yield " ".join(filter(None, said))  # a moment to stop, where nobody wants it any more
 
     for _ in transcribe(Decode(bytes(np.full(HEARING_RATE, 1000, dtype="<i2")), "es", ())):
         pass  # the first run takes longer than any other
