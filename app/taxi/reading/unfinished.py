@@ -29,7 +29,7 @@ _WANTS_MORE = re.compile(
     r"(?:^|\s)(?:o sea|es decir|a ver|d[eé]j[ae]me (?:ver|pensar|mirar)|me puede|"
     r"c[oó]mo es que (?:es|se llama)|(?:^|[,.] ?)pues|e+h+|e+m+|m{3,}|hm+)[.,]*$"
 )
-_CUT = re.compile(r"(?:\.{2,}|[…,;:#\-–—])\s*$")
+_CUT = re.compile(r"(?:\.{2,}|[…;:#\-–—])\s*$")
 _ASKED = re.compile(r"[?!]\s*$")
 _FINISHED = re.compile(
     r"(?:^|\s)(?:as[ií] es|c[oó]mo es|cu[aá]l es|cu[aá]nto es|d[oó]nde (?:es|queda|voy)|barrio es|all[aá] voy|"
@@ -54,7 +54,7 @@ def is_unfinished(text: str) -> bool:
         return False
     if _CUT.search(text):
         return True
-    spoken = text.lower().rstrip(" .")
+    spoken = text.lower().rstrip(" .,")
     if _FINISHED.search(spoken):
         return False
     words = _WORD.findall(spoken)

@@ -115,6 +115,8 @@ mhm
 gracias
 muchas gracias
 en efectivo
+Pago en efectivo,
+El barrio es el Prado,
 efectivo
 con Nequi
 por Nequi
