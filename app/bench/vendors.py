@@ -22,7 +22,8 @@ from app.models.audio import BYTES_PER_SAMPLE, HEARING_RATE, SPEAKING_RATE
 CHARACTER_MS = 60
 """How long a letter takes to say."""
 _WORD_SECONDS = 0.35
-_SENTENCE = "hola buenas tardes necesito un taxi en la calle setenta y dos número cuarenta y tres veinticinco"
+_SENTENCE = "hola buenas tardes señorita muy amable buen servicio gracias rápido seguro puntual cómodo limpio moderno"
+"""Wherever it is cut it wants no more: how long a sound is decides how many words it has."""
 _TRANSCRIPT = tuple(_SENTENCE.split())
 _CHUNK_BYTES = 4801
 _VENDORS = {
