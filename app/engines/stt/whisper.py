@@ -228,6 +228,9 @@ _MANNERS = {"es": "Sí, por favor. No, gracias. Sí, claro. Eso es todo."}
 _PROMPT_TOKENS = 180
 """What of the names the model is given; it takes 224 with what it needs itself."""
 _MAX_TOKENS = 224
+_SPARE_TOKENS, _TOKENS_PER_SECOND = 20, 10
+"""An answer may be so long: people say some five tokens in a second, and a model that turns in a circle goes on to the
+end, which takes seconds."""
 _LOUD = 0.002
 """Of full scale, the mean of the loudest tenth of a second; where all is fainter nobody spoke."""
 
@@ -289,6 +292,7 @@ def load_whisper(model: str, threads: int) -> Callable[[Decode], Generator[str]]
                 yield _Guess(segment.text, segment.avg_logprob, segment.no_speech_prob, prompt)
             return
         window = np.pad(features, [(0, 0), (0, frames - features.shape[-1])])
+        seconds = features.shape[-1] // _FRAMES_PER_SECOND + 1
         encoded = whisper.encode(window)
         yield None
 
@@ -297,7 +301,7 @@ def load_whisper(model: str, threads: int) -> Callable[[Decode], Generator[str]]
                 encoded,
                 [whisper.get_prompt(tokenizer, tokens, without_timestamps=True)],
                 beam_size=call.beam,
-                max_length=_MAX_TOKENS + len(tokens),
+                max_length=len(tokens) + min(_MAX_TOKENS, _SPARE_TOKENS + _TOKENS_PER_SECOND * seconds),
                 return_scores=True,
                 return_no_speech_prob=True,
                 suppress_blank=True,
