@@ -177,3 +177,9 @@ async def test_a_long_monologue_is_understood_to_its_end(opened: Opened[SttEngin
     audio = silence(0.4).join(spoken(said) for said in SENTENCES * 2) + silence(6)
 
     assert "efectivo" in await understood(opened.engine, audio)
+
+
+async def test_who_speaks_fast_is_understood_to_the_end(opened: Opened[SttEngine]) -> None:
+    said = "Estoy en la calle setenta y dos número cuarenta y tres veinticinco, en el barrio El Prado."
+
+    assert word_errors(said, await understood(opened.engine, spoken(said, speed=1.5))) < 0.15

@@ -229,8 +229,8 @@ _PROMPT_TOKENS = 180
 """What of the names the model is given; it takes 224 with what it needs itself."""
 _MAX_TOKENS = 224
 _SPARE_TOKENS, _TOKENS_PER_SECOND = 20, 10
-"""An answer may be so long: people say some five tokens in a second, and a model that turns in a circle goes on to the
-end, which takes seconds."""
+"""An answer may be so long: the riders of our measurements say four to seven tokens in a second, and a model that turns
+in a circle goes on to the end, which takes seconds."""
 _LOUD = 0.002
 """Of full scale, the mean of the loudest tenth of a second; where all is fainter nobody spoke."""
 
