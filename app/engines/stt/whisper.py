@@ -236,8 +236,9 @@ _LOUD = 0.002
 
 _UNSURE_LOGPROB, _UNSURE_NO_SPEECH = -0.7, 0.4
 """Both together are noise. Each alone is also found in clear speech."""
-_ECHO_NO_SPEECH = 0.25
-"""From here on, words that the prompt has are the prompt's."""
+_ECHO_LOGPROB, _ECHO_NO_SPEECH = -0.6, 0.25
+"""Both together, of words that the prompt has: they are the prompt's. 35 noises come out so at -0.74 at most, its words
+said aloud at -0.54 at least."""
 _SHORT_ANSWERS = frozenset(["si", "no"])
 """Said alone so often that they are no echo, although the prompt has them: no noise that we know comes out so."""
 _NONSENSE_LOGPROB = -1.7
@@ -245,6 +246,8 @@ _MAX_COMPRESSION = 2.4
 """Text that compresses better than this repeats itself: the model has lost its way."""
 _LEAST_COMPRESSED = 40
 """Bytes of text; compression of less says nothing."""
+_LEAST_PHRASE = 4
+"""Words: nobody says so many and then the same again, where even a number of a street may come twice."""
 _FIGURES = re.compile(r"[\d#$%€£°ºª]")
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+")
 _PHANTOMS = re.compile(
@@ -289,7 +292,7 @@ def load_whisper(model: str, threads: int) -> Callable[[Decode], Generator[str]]
                 log_prob_threshold=None,
             )
             for segment in segments:
-                yield _Guess(segment.text, segment.avg_logprob, segment.no_speech_prob, prompt)
+                yield _Guess(once(segment.text), segment.avg_logprob, segment.no_speech_prob, prompt)
             return
         window = np.pad(features, [(0, 0), (0, frames - features.shape[-1])])
         seconds = features.shape[-1] // _FRAMES_PER_SECOND + 1
@@ -309,7 +312,7 @@ def load_whisper(model: str, threads: int) -> Callable[[Decode], Generator[str]]
             )
             heard = result.sequences_ids[0]
             logprob = result.scores[0] * len(heard) / (len(heard) + 1)
-            return _Guess(tokenizer.decode(heard), logprob, result.no_speech_prob, prompt)
+            return _Guess(once(tokenizer.decode(heard)), logprob, result.no_speech_prob, prompt)
 
         first = attempt([-1, *figures])
         # Held to words it can turn in a circle, «doscientoscientos…»: in speech it is better with its figures then.
@@ -360,12 +363,26 @@ def believed(guess: _Guess) -> str:
         return ""
     if guess.logprob < _UNSURE_LOGPROB and guess.no_speech > _UNSURE_NO_SPEECH:
         return ""
-    is_answer = _plain(text) in _SHORT_ANSWERS
-    if guess.no_speech > _ECHO_NO_SPEECH and not is_answer and _plain(text) in _plain(guess.prompt):
+    is_unsure = guess.logprob < _ECHO_LOGPROB and guess.no_speech > _ECHO_NO_SPEECH
+    if is_unsure and _plain(text) not in _SHORT_ANSWERS and _plain(text) in _plain(guess.prompt):
         return ""
     if guess.repeats_itself:
         return ""
     return " ".join(sentence for sentence in _SENTENCE_END.split(text) if not _is_phantom(sentence))
+
+
+def once(text: str) -> str:
+    """Return a phrase that is all there is, written again and again, a single time; any other text as it is.
+
+    The model does that with whole addresses, until it has no room left; the last time may be cut.
+    """
+    words = text.split()
+    said = [_plain(word) for word in words]
+    for length in range(_LEAST_PHRASE, len(words) // 2 + 1):
+        again = [said[place % length] for place in range(len(said))]
+        if said[:-1] == again[:-1] and again[-1].startswith(said[-1]):
+            return " ".join(words[:length]).rstrip(",;")
+    return text
 
 
 def _is_phantom(sentence: str) -> bool:
