@@ -19,7 +19,7 @@ from app.engines.vad.base import VadEngine
 from app.engines.worker import WorkerPool
 from app.pipeline.endpointing import EndpointRules
 from app.pipeline.hearing import Hearing
-from app.pipeline.tts import Speech
+from app.pipeline.tts import SoundCache, Speech
 from app.taxi.key_terms import key_terms
 from app.taxi.phrases import often_said
 from app.taxi.places import Gazetteer
@@ -93,7 +93,13 @@ class _Parts:
         engine = engines[0]
         if len(engines) > 1:
             engine = await self._stack.enter_async_context(open_fallback_tts(engines, timeout=timeout))
-        speech = Speech(engine, aloud, language=settings.voice_language, timeout_seconds=timeout * len(engines))
+        speech = Speech(
+            engine,
+            aloud,
+            language=settings.voice_language,
+            cache=SoundCache(settings.tts_cache_mb << 20),
+            timeout_seconds=timeout * len(engines),
+        )
         chores = Chores()
         self._stack.push_async_callback(chores.close)
         chores.start(speech.warm((*speech.fillers, *often_said())))

@@ -195,6 +195,8 @@ class Settings(BaseSettings):
     """Engines that speak, in the order in which they are tried, separated by commas; ``auto`` is what is set up."""
     voice_language: str = Field(default="es", pattern=r"^[a-z]{2}$")
     """What is spoken, as ISO 639-1, where a client does not say."""
+    tts_cache_mb: int = Field(default=32, ge=0)
+    """Megabytes of sound that are kept of what was said, to be said again at once."""
     voice_sessions: int = Field(default=100, gt=0)
     """Microphones of this process that may be open at once."""
     whisper_model: str = "base"
