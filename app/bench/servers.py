@@ -42,7 +42,7 @@ class BenchServer(Service):
         url = f"http://127.0.0.1:{self.port}"
         command = [sys.executable, "-m", "app.bench.pulse", str(self._pulse_file), "serve"]
         given = {**env, "HOST": "127.0.0.1", "PORT": str(self.port)}
-        super().__init__(command, folder=folder, url=url, ask=lambda: _ask(url), env=given)
+        super().__init__(command, folder=folder, url=url, ask=lambda: answers_health(url), env=given)
 
     def settings(self, *names: str) -> dict[str, str]:
         """Return those of its settings that are set, for a report: of a path its last part."""
@@ -105,7 +105,8 @@ class BenchServer(Service):
         return answer
 
 
-def _ask(url: str) -> None:
+def answers_health(url: str) -> None:
+    """Raise ``NotReady`` where a server does not say that it is healthy."""
     try:
         status = httpx.get(f"{url}/health", timeout=2, trust_env=False).status_code
     except httpx.TransportError as error:
@@ -146,7 +147,7 @@ def running_server(engines: Mapping[str, str], **env: str) -> Iterator[BenchServ
     with tempfile.TemporaryDirectory(prefix="voztaxi-bench-") as name:
         folder = Path(name)
         given = {
-            **_inherited(),
+            **inherited(),
             "DATABASE_URL": f"sqlite+aiosqlite:///{folder}/bench.db",
             "LLM": "offline",
             "COVERAGE": ",".join(sorted(COVERED)),
@@ -174,8 +175,8 @@ def running_module(command: Sequence[str], **env: str) -> Iterator[str]:
             [sys.executable, *command, str(port)],
             folder=Path(name),
             url=url,
-            ask=lambda: _ask(url),
-            env={**_inherited(), **env},
+            ask=lambda: answers_health(url),
+            env={**inherited(), **env},
         )
         try:
             service.start()
@@ -208,7 +209,7 @@ def idle_pulse() -> Iterator[IdlePulse]:
             if not file.exists():
                 raise NotReady
 
-        service = Service(command, folder=folder, url="", ask=ask, env=_inherited())
+        service = Service(command, folder=folder, url="", ask=ask, env=inherited())
         try:
             service.start()
             yield IdlePulse(service.pid, file)
@@ -216,7 +217,8 @@ def idle_pulse() -> Iterator[IdlePulse]:
             service.stop()
 
 
-def _inherited() -> dict[str, str]:
+def inherited() -> dict[str, str]:
+    """Return what of our environment a measured server is given: none of our settings."""
     names = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "XDG_CACHE_HOME", "OMP_NUM_THREADS")
     kept = {name: value for name, value in os.environ.items() if name in names or name.startswith("LC_")}
     return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}

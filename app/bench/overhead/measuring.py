@@ -1,0 +1,158 @@
+"""One measurement: a contender, a load, and what they used."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+
+from app.bench.overhead.contenders import Contender, port_of
+from app.bench.overhead.load import Order
+from app.bench.overhead.model import TOKEN, wish
+from app.bench.servers import inherited
+from app.chaos.services import Service
+
+Result = dict[str, Any]
+
+
+def processes(pid: int) -> list[psutil.Process]:
+    """Return a server's process and its children."""
+    process = psutil.Process(pid)
+    return [process, *process.children(recursive=True)]
+
+
+def processor_seconds(pid: int) -> float:
+    """Return what a server used of the processors so far."""
+    used = 0.0
+    for each in processes(pid):
+        times = each.cpu_times()
+        used += times.user + times.system
+    return used
+
+
+def resident_kib(pid: int) -> float:
+    """Return what a server holds of memory, in KiB."""
+    return sum(float(each.memory_info().rss) for each in processes(pid)) / 1024
+
+
+def pin(server: Service, *others: int) -> None:
+    """Give a server the first processor and everybody else the rest, where there are several."""
+    cores = sorted(psutil.Process().cpu_affinity())
+    if len(cores) < 2:
+        return
+    for each in processes(server.pid):
+        each.cpu_affinity(cores[:1])
+    for pid in others:
+        psutil.Process(pid).cpu_affinity(cores[1:])
+
+
+@contextmanager
+def loading(order: Order) -> Iterator["Load"]:
+    """Start the clients; they have warmed up when this yields."""
+    command = [sys.executable, "-m", "app.bench.overhead.load"]
+    with subprocess.Popen(  # noqa: S603 - ours
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=inherited(), text=True
+    ) as process:
+        load = Load(process, order)
+        try:
+            load.warm_up()
+            yield load
+        finally:
+            process.kill()
+
+
+class Load:
+    """The clients."""
+
+    def __init__(self, process: "subprocess.Popen[str]", order: Order) -> None:
+        self._process = process
+        self._order = order
+
+    def warm_up(self) -> None:
+        """Open the connections and let each take its turns that do not count."""
+        psutil.Process(self._process.pid).cpu_affinity(sorted(psutil.Process().cpu_affinity())[-1:])
+        self._tell(json.dumps(asdict(self._order)))
+        self._hear("ready")
+
+    def run(self) -> Result:
+        """Take the turns that are measured; the connections stay open."""
+        self._tell("go")
+        result: Result = json.loads(self._hear())
+        return result
+
+    def _tell(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
+    def _hear(self, expected: str | None = None) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline().strip()
+        if not line or (expected is not None and line != expected):
+            raise RuntimeError(f"the clients ended: {line}")
+        return line
+
+
+def order(
+    contender: Contender,
+    server: Service,
+    *,
+    connections: int,
+    seconds: float,
+    turns: int = 1,
+    tokens: int = 64,
+    first_ms: int = 0,
+    each_ms: int = 0,
+    warm_up: int = 2,
+    turns_of_thread: int = 4,
+    spread_ms: float = 0,
+) -> Order:
+    """Return what the clients of a contender are to do."""
+    return Order(
+        port=port_of(server),
+        path=contender.path,
+        say=contender.message(wish(tokens, first_ms=first_ms, each_ms=each_ms)),
+        token=TOKEN,
+        end=contender.end,
+        tokens=tokens,
+        connections=connections,
+        seconds=seconds,
+        turns=turns,
+        warm_up=warm_up,
+        turns_of_thread=turns_of_thread,
+        spread_ms=spread_ms,
+    )
+
+
+def measure(contender: Contender, server: Service, asked: Order) -> Result:
+    """Let the clients do what is asked, and return what they saw and what the server used."""
+    with loading(asked) as load:
+        used, began = processor_seconds(server.pid), time.monotonic()
+        harvest = load.run()
+        used = processor_seconds(server.pid) - used
+        seconds = time.monotonic() - began
+    turns = len(harvest["whole"])
+    return {
+        "contender": contender.name,
+        "connections": asked.connections,
+        "turns": turns,
+        "wrong": harvest["wrong"],
+        "processor_ms_a_turn": round(used / turns * 1000, 4),
+        "processor_us_a_token": round(used / turns / asked.tokens * 1e6, 2),
+        "processor_ms_a_thousand_events": round(used / max(1, harvest["frames"]) * 1e6, 3),
+        "events_a_turn": round(harvest["frames"] / turns, 2),
+        "tokens_a_second": round(turns * asked.tokens / harvest["seconds"]),
+        "events_a_second": round(harvest["frames"] / harvest["seconds"]),
+        "server_share": round(used / seconds, 3),
+        "clients_share": round(harvest["processor_seconds"] / harvest["seconds"], 3),
+        "first_event": harvest["first_event"],
+        "first_token": harvest["first_token"],
+        "whole": harvest["whole"],
+    }
+
+
