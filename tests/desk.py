@@ -10,7 +10,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 
 from app.api.deps import Services
-from app.bootstrap import Stores, create_model, open_services
+from app.bootstrap import Stores, offline_model, open_services
 from app.bootstrap.voice import Voice
 from app.core.clock import NowMs, new_id, now_ms
 from app.core.config import Settings
@@ -34,7 +34,7 @@ def make_settings(**given: Any) -> Settings:
 
 def offline_model(settings: Settings | None = None) -> BaseChatModel:
     """Return the offline clerk."""
-    return create_model(settings or make_settings(), Gazetteer.load())
+    return offline_model(settings or make_settings(), Gazetteer.load())
 
 
 def make_stores(

@@ -1,7 +1,7 @@
 """Settings to services: everything that a transport may use, opened in order and closed in reverse."""
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import httpx
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage
 from pydantic import SecretStr
 
 from app.api.deps import Services
+from app.bootstrap.models import open_explainer, open_model
 from app.bootstrap.stores import (
     Stores,
     extra,
@@ -30,15 +30,12 @@ from app.core.rates import read_networks, read_rate
 from app.core.signatures import read_signer
 from app.core.tokens import Key
 from app.engines.explainer.base import Explainer
-from app.engines.explainer.model import ModelExplainer
 from app.engines.fleet.base import Directory, Fleet
 from app.engines.fleet.http import HttpDirectory, HttpFleet, open_client
 from app.engines.fleet.offline import OfflineDirectory, OfflineFleet
 from app.engines.identity.base import Identity
 from app.engines.identity.jwks import JwksIdentity
 from app.engines.identity.local import LocalIdentity, private_key, secret_key
-from app.engines.llm.function_model import FunctionChatModel, Reply
-from app.engines.llm.openai import create_openai_model
 from app.models.conversation import TurnInput
 from app.pipeline.chain import ChainPipeline
 from app.services.accounts import AccountService
@@ -61,12 +58,10 @@ from app.stores.base import (
 from app.stores.sql.accounts import SqlAccountStore
 from app.taxi.agents import AGENTS
 from app.taxi.context import TaxiDesk
-from app.taxi.explainer import ServiceExplainer
 from app.taxi.fares import load_tariff
 from app.taxi.graph import TaxiGraph
 from app.taxi.moments import load_holidays
 from app.taxi.places import Gazetteer, parse_address
-from app.taxi.policy import OfflinePolicy
 from app.turns.airwaves import Airwaves
 from app.turns.observers import LogObserver, MetricsObserver
 from app.turns.runner import Observer, TurnLimits, TurnRunner
@@ -154,7 +149,7 @@ async def open_services(
             store_timeout_seconds=settings.store_timeout_seconds,
         )
         agent = TaxiGraph(
-            model=model or create_model(settings, gazetteer),
+            model=model or await stack.enter_async_context(open_model(settings, gazetteer)),
             checkpointer=stores.checkpointer,
             desk=desk,
             history_messages=settings.history_messages,
@@ -246,7 +241,7 @@ async def open_services(
                 open_explanations(
                     settings,
                     stores,
-                    explainer or create_explainer(settings, gazetteer),
+                    explainer or await stack.enter_async_context(open_explainer(settings, gazetteer)),
                     rates,
                     now_ms=now_ms,
                     new_id=new_id,
@@ -412,46 +407,6 @@ async def open_users(settings: Settings) -> AsyncIterator[tuple[AccountService, 
         store = SqlAccountStore(database)
         async with open_accounts(settings, store, now_ms=now_ms, new_id=new_id) as accounts:
             yield accounts, store
-
-
-def create_model(settings: Settings, gazetteer: Gazetteer) -> BaseChatModel:
-    """Return the chat model that the settings name."""
-    if settings.model_kind == "openai":
-        return create_openai_model(
-            model=settings.llm_model,
-            api_key=settings.openai_api_key,
-            base_url=settings.openai_base_url,
-            temperature=settings.llm_temperature,
-            timeout_seconds=settings.llm_timeout_seconds,
-            count_tokens=settings.llm_count_tokens,
-        )
-    policy = OfflinePolicy(gazetteer)
-
-    def reply(messages: Sequence[BaseMessage], tools: Sequence[str]) -> Reply:
-        text, calls, notes = policy(messages, tools)
-        return Reply(text, tuple(calls), notes)
-
-    return FunctionChatModel(function=reply, word_delay_ms=settings.offline_word_delay_ms)
-
-
-def create_explainer(settings: Settings, gazetteer: Gazetteer) -> Explainer:
-    """Return what makes explanations: the chat model that the settings name, or the one that needs none."""
-    if settings.model_kind == "offline":
-        return ServiceExplainer(
-            tariff=load_tariff(),
-            gazetteer=gazetteer,
-            coverage=settings.coverage,
-            support_phone=settings.support_phone,
-        )
-    model = create_openai_model(
-        model=settings.llm_model,
-        api_key=settings.openai_api_key,
-        base_url=settings.openai_base_url,
-        temperature=settings.llm_temperature,
-        timeout_seconds=settings.llm_timeout_seconds,
-        max_retries=0,
-    )
-    return ModelExplainer(model, settings.llm_model, timeout_seconds=settings.explanation_timeout_seconds / 2)
 
 
 def read_addresses(texts: Iterable[str]) -> Iterator[dict[str, Any]]:

@@ -82,6 +82,11 @@ class Service:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
+    def folder(self) -> Path:
+        """Where it runs."""
+        return self._folder
+
+    @property
     def pid(self) -> int:
         """The process id of its first process."""
         assert self._process is not None, "it was not started"

@@ -122,11 +122,6 @@ bench_cli = typer.Typer(help="Measurements, in a checkout.", no_args_is_help=Tru
 cli.add_typer(bench_cli, name="bench")
 
 
-@bench_cli.callback()
-def _bench_root() -> None:
-    """Keep subcommands even while there is one."""
-
-
 @bench_cli.command("voice")
 def bench_voice(
     parts: Annotated[
@@ -181,6 +176,29 @@ def bench_voice(
         seed=seed,
     )
     run_voice_bench(chosen, options, out)
+
+
+@bench_cli.command("overhead")
+def bench_overhead(
+    parts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="burst, first, paced, capacity, growth, memory, log, instructions; all where none is named."
+        ),
+    ] = None,
+    contender: Annotated[list[str] | None, typer.Option(help="Only this one; may be given again.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each measurement is taken.")] = 3,
+    quick: Annotated[bool, typer.Option(help="Seconds in place of minutes: to see that it works.")] = False,
+    out: Annotated[Path, typer.Option(help="A folder for JSON, text and the chart.")] = Path("benchmarks/results"),
+) -> None:
+    """Measure what lies between a model and a client, beside other ways to write it."""
+    from app.cli.overhead import PARTS, run_overhead_bench
+
+    chosen = parts or list(PARTS)
+    if unknown := set(chosen) - set(PARTS):
+        typer.echo(f"There is no {', '.join(sorted(unknown))}: {', '.join(PARTS)}", err=True)
+        raise typer.Exit(2)
+    run_overhead_bench(chosen, contender or (), rounds=rounds, quick=quick, out=out)
 
 
 @cli.command()

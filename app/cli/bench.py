@@ -57,7 +57,7 @@ def run_voice_bench(parts: Sequence[str], options: VoiceOptions, out: Path | Non
     except (NotACheckout, AssertionError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-    say: Callable[[str], None] = _Progress()
+    say: Callable[[str], None] = Progress()
     work: dict[str, tuple[ModuleType, Callable[[], dict[str, Any]]]] = {
         "latency": (
             latency,
@@ -101,7 +101,7 @@ def run_voice_bench(parts: Sequence[str], options: VoiceOptions, out: Path | Non
             ),
         ),
     }
-    print(_headline(machine()))
+    print(headline(machine()))
     for part in parts:
         module, measure = work[part]
         result = measure()
@@ -110,20 +110,22 @@ def run_voice_bench(parts: Sequence[str], options: VoiceOptions, out: Path | Non
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
             (out / f"{part}.json").write_text(json.dumps(result, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-            (out / f"{part}.txt").write_text(f"{_headline(result['machine'])}\n{shown}\n", encoding="utf-8")
+            (out / f"{part}.txt").write_text(f"{headline(result['machine'])}\n{shown}\n", encoding="utf-8")
 
 
-class _Progress:
+class Progress:
     """Says on standard error how far it is: one line that is written over, or one a step where nobody watches."""
 
     def __call__(self, words: str) -> None:
+        """Say it."""
         if sys.stderr.isatty():
             print(f"\r{words[:150]:<150}", end="", file=sys.stderr, flush=True)
         else:
             print(words, file=sys.stderr, flush=True)
 
 
-def _headline(machine: dict[str, Any]) -> str:
+def headline(machine: dict[str, Any]) -> str:
+    """Say what the measurements ran on."""
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
     load = " ".join(str(each) for each in machine["load_before"])
     return (

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from pydantic import SecretStr
 
 from app.core.errors import BadExplanation, ModelError, ModelIncomplete
 from app.engines.explainer.model import ModelExplainer
-from app.engines.llm.openai import create_openai_model
+from app.engines.llm.openai import open_openai_model
 from app.models.explanations import Explanation
 from tests.live.openai_server import Answer, Hold, Json, ScriptedModel, problems_of
 
@@ -63,23 +64,26 @@ async def oracle() -> AsyncIterator[Oracle]:
     assert not server.problems
 
 
-def explainer_of(oracle: Oracle, **options: Any) -> ModelExplainer:
-    model = create_openai_model(
+@asynccontextmanager
+async def explainer_of(oracle: Oracle, **options: Any) -> AsyncIterator[ModelExplainer]:
+    async with open_openai_model(
         model="modelo",
         api_key=SecretStr("k"),
         base_url=oracle.base_url,
         temperature=None,
         timeout_seconds=20,
         max_retries=0,
-    )
-    return ModelExplainer(model, "modelo", **{"timeout_seconds": 20, "attempts": 3, "wait_seconds": 0.001, **options})
+    ) as model:
+        given = {"timeout_seconds": 20, "attempts": 3, "wait_seconds": 0.001, **options}
+        yield ModelExplainer(model, "modelo", **given)
 
 
 async def explain(
     oracle: Oracle, *answers: Answer, context: dict[str, Any] | None = None, **options: Any
 ) -> Explanation:
     oracle.answers.extend(answers)
-    explanation = await explainer_of(oracle, **options).explain(QUESTION, context or {})
+    async with explainer_of(oracle, **options) as explainer:
+        explanation = await explainer.explain(QUESTION, context or {})
     assert not oracle.answers
     return explanation
 
@@ -242,14 +246,15 @@ async def test_an_answer_that_does_not_end_is_given_up_and_hung_up_on(oracle: Or
 async def test_one_that_is_cancelled_hangs_up(oracle: Oracle) -> None:
     hold = Hold()
     oracle.answers.append(Answer("{", hold=hold))
-    task = asyncio.create_task(explainer_of(oracle).explain(QUESTION, {}))
-    await oracle.was_asked.wait()
+    async with explainer_of(oracle) as explainer:
+        task = asyncio.create_task(explainer.explain(QUESTION, {}))
+        await oracle.was_asked.wait()
 
-    task.cancel()
+        task.cancel()
 
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    await hold.hung_up.wait()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await hold.hung_up.wait()
 
 
 async def test_an_answer_without_end_is_not_read_to_the_end(oracle: Oracle, monkeypatch: pytest.MonkeyPatch) -> None:

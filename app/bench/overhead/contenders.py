@@ -1,9 +1,10 @@
 """Who is measured: our server, and other ways to bring a model's tokens to a client."""
 
 import json
+import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +12,12 @@ from tempfile import TemporaryDirectory
 import httpx
 
 from app.bench.servers import ROOT, answers_health, inherited
-from app.chaos.services import Service, free_port
+from app.chaos.services import Service, free_port, run_postgres, run_redis
+
+_FOLDER = ROOT / "benchmarks" / "contenders"
+_PYTHON = str(_FOLDER / ".venv" / "bin" / "python")
+_SHOWN = ("uvicorn", "aiohttp", "fastapi", "langgraph", "langchain-openai", "openai", "pipecat-ai", "openai-agents")
+"""Whose versions are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,13 @@ class Contender:
     end: str = '"type":"end"'
     has_model: bool = True
     """Whether it asks the model at all."""
+    has_services: bool = False
+    """Whether it stands on Postgres and Redis."""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is this server."""
+        return not self.program
 
     def message(self, text: str) -> str:
         """Return what a client sends to say something."""
@@ -62,32 +75,52 @@ CONTENDERS = (
         end=_TURN_END,
     ),
     Contender("voztaxi", "this server as it comes, on SQLite", env=_OURS, path=_SOCKET, say=_INPUT, end=_TURN_END),
+    Contender(
+        "voztaxi (services)",
+        "this server on Postgres and Redis",
+        env={**_OURS, "AUTO_MIGRATE": "true"},
+        path=_SOCKET,
+        say=_INPUT,
+        end=_TURN_END,
+        has_services=True,
+    ),
 )
 
 
+def versions() -> dict[str, str]:
+    """Install what others need, and return which versions of it they run with."""
+    subprocess.run([ROOT / "scripts" / "contenders"], check=True)  # noqa: S603 - ours
+    asked = f"import importlib.metadata as found; print(*map(found.version, {_SHOWN!r}))"
+    done = subprocess.run([_PYTHON, "-c", asked], check=True, capture_output=True, text=True)  # noqa: S603 - ours
+    return dict(zip(_SHOWN, done.stdout.split(), strict=True))
+
+
 @contextmanager
-def running(contender: Contender, model: str, **env: str) -> Iterator[Service]:
+def running(contender: Contender, model: str, *, under: Sequence[str] = (), **env: str) -> Iterator[Service]:
     """Start a contender in an empty folder, and stop it.
 
     Args:
         contender: Who.
         model: Address of the model.
+        under: A command that runs it, such as a counter of instructions.
         env: More settings.
     """
-    with TemporaryDirectory(prefix="voztaxi-bench-") as name:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="voztaxi-bench-")))
         port = free_port()
         url = f"http://127.0.0.1:{port}"
         settings = {"OPENAI_BASE_URL": f"{model}/v1", "OPENAI_API_KEY": "none", "MODEL": "steady", "HOST": "127.0.0.1"}
-        program = [str(ROOT / "benchmarks" / "contenders" / contender.program), str(port)]
-        command = [sys.executable, *(program if contender.program else ["-m", "app.cli", "serve"])]
+        if contender.has_services:
+            settings["DATABASE_URL"] = stack.enter_context(run_postgres()).url
+            settings["REDIS_URL"] = stack.enter_context(run_redis()).url
+        command = [sys.executable, "-m", "app.cli", "serve"]
+        if not contender.is_ours:
+            command = [_PYTHON, str(_FOLDER / contender.program), str(port)]
         given = {**inherited(), **settings, "PORT": str(port), **contender.env, **env}
-        folder = Path(name)
-        service = Service(command, folder=folder, url=url, ask=lambda: answers_health(url), env=given)
-        try:
-            service.start()
-            yield service
-        finally:
-            service.stop()
+        service = Service([*under, *command], folder=folder, url=url, ask=lambda: answers_health(url), env=given)
+        stack.callback(service.stop)
+        service.start()
+        yield service
 
 
 def port_of(service: Service) -> int:

@@ -154,5 +154,3 @@ def measure(contender: Contender, server: Service, asked: Order) -> Result:
         "first_token": harvest["first_token"],
         "whole": harvest["whole"],
     }
-
-

@@ -15,8 +15,9 @@ from typing import Any
 import httpx
 
 from app.bench.figures import quantile
-from app.bench.overhead.contenders import CONTENDERS, Contender, running
-from app.bench.overhead.measuring import loading, measure, order, pin, processes, resident_kib
+from app.bench.overhead.contenders import Contender, running
+from app.bench.overhead.instructions import CALLGRIND, counted
+from app.bench.overhead.measuring import loading, measure, order, pin, resident_kib
 from app.bench.overhead.probe import model_first_token_ms
 from app.bench.servers import running_module
 from app.chaos.services import Service
@@ -30,6 +31,9 @@ IDEAL_MS = (TOKENS - 1) * PACE_MS
 """A turn at that pace from a server that costs nothing."""
 LATE_MS = 50.0
 """A server keeps the pace while 99 of 100 turns are less late than this."""
+LOG_EVENTS = (1_000, 10_000, 100_000, 1_000_000)
+_FILL_TOKENS = 1_000
+"""Of the turns that fill the log."""
 _GROWTH_TURNS = 100
 _ENDS = 5
 """Turns at either end of a conversation that are compared."""
@@ -225,6 +229,37 @@ class Suite:
             "active_kib": round((max(highest) - before) / count, 1),
         }
 
+    def log(self) -> list[Result]:
+        """Our servers: what a turn costs once so many events were logged."""
+        rows = []
+        for each in self._contenders:
+            if not each.is_ours:
+                continue
+            with running(each, self._model) as server:
+                logged = 0
+                for events in LOG_EVENTS:
+                    self._say(f"log of {events:,} events: {each.name}")
+                    while logged < events:
+                        turns = max(1, (events - logged) // (10 * _FILL_TOKENS))
+                        fill = order(
+                            each, server, connections=10, seconds=0, turns=turns, tokens=_FILL_TOKENS, warm_up=0
+                        )
+                        found = measure(each, server, fill)
+                        logged += round(found["events_a_turn"] * found["turns"])
+                    found = measure(each, server, order(each, server, connections=1, seconds=1.0, turns=50))
+                    logged += round(found["events_a_turn"] * found["turns"])
+                    rows.append({**_short(found), "events": events})
+        return rows
+
+    def instructions(self) -> list[Result]:
+        """What a turn takes of instructions of the processor, counted by callgrind: the same on a noisy machine."""
+        rows = []
+        for each in self._contenders:
+            self._say(f"instructions: {each.name}")
+            with running(each, self._model, under=CALLGRIND) as server:
+                rows.append({"contender": each.name, "instructions_a_turn": counted(each, server)})
+        return rows
+
 
 def _short(found: Result) -> Result:
     """Return a measurement without its single turns."""
@@ -234,6 +269,3 @@ def _short(found: Result) -> Result:
         for share, label in ((0.5, "p50"), (0.95, "p95"), (0.99, "p99")):
             kept[f"{name}_{label}_ms"] = round(quantile(ordered, share), 3) if ordered else None
     return kept
-
-
-__all__ = ["CONTENDERS", "Effort", "Suite", "processes"]

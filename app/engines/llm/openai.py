@@ -1,10 +1,173 @@
-"""Settings to a ``ChatOpenAI``: OpenAI itself or any server that speaks its protocol."""
+"""Settings to a chat model: OpenAI itself or any server that speaks its protocol."""
 
-from langchain_core.language_models import BaseChatModel
-from pydantic import SecretStr
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import aiohttp
+import httpx
+import stamina
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessageChunk
+from langchain_core.runnables import RunnableConfig
+from langchain_openai import ChatOpenAI
+from pydantic import PrivateAttr, SecretStr
+from pydantic_core import from_json
+
+from app.engines.llm.event_stream import EventStreamDecoder
+
+_DONE = b"[DONE]"
+_TRY_AGAIN = frozenset({408, 409, 429})
+"""Refusals that pass, besides the server's own failures."""
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 8.0
+_LONGEST_ASKED_WAIT_SECONDS = 60.0
+"""A server that asks for a longer wait (``Retry-After``) is asked again sooner."""
 
 
-def create_openai_model(
+class ModelRefusal(Exception):
+    """A model server did not answer as asked.
+
+    Args:
+        status_code: Of HTTP; 200 where the answer broke off with an error.
+        retry_after: Seconds that the server asks to wait; None where it does not say.
+    """
+
+    def __init__(self, status_code: int, retry_after: float | None = None) -> None:
+        super().__init__(f"status {status_code}")
+        self.status_code = status_code
+        self.retry_after = retry_after
+
+
+class OpenAIChatModel(ChatOpenAI):
+    """A ``ChatOpenAI`` that reads its stream itself.
+
+    What is asked is langchain-openai's: messages, tools, key, address. Of what comes, the client below it makes objects
+    of several classes for every token, which is most of what a turn costs; here a token is a line of JSON.
+    """
+
+    _http: aiohttp.ClientSession = PrivateAttr()
+
+    def __init__(self, http: aiohttp.ClientSession, **options: Any) -> None:
+        super().__init__(**options)
+        self._http = http
+
+    async def astream(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[AIMessageChunk]:
+        """Stream the answer. Words that came together are one chunk.
+
+        In place of LangChain's own, which tells callbacks of every token and joins all of them once more for a trace.
+
+        Raises:
+            ModelRefusal: The server refused, or its answer broke off with an error.
+            aiohttp.ClientError: It cannot be reached, or hung up.
+            TimeoutError: It was silent for too long.
+            ValueError: What came is no JSON.
+        """
+        messages = self._convert_input(input).to_messages()
+        if self.stream_usage:
+            kwargs["stream_options"] = {"include_usage": True}
+        payload = self._get_request_payload(messages, stop=stop, stream=True, **kwargs)
+        decoder = EventStreamDecoder()
+        async with self._answer(payload) as response:
+            async for received in response.content.iter_any():
+                events = decoder.feed(received)
+                for piece in _pieces(events):
+                    yield AIMessageChunk(content=piece) if isinstance(piece, str) else self._message_chunk(piece)
+                if _DONE in events:
+                    return
+
+    def _message_chunk(self, chunk: dict[str, Any]) -> AIMessageChunk:
+        """Return what LangChain makes of a piece that holds more than words."""
+        if chunk.get("error"):
+            raise ModelRefusal(200)
+        generation = self._convert_chunk_to_generation_chunk(chunk, AIMessageChunk, None)
+        if generation is None or not isinstance(generation.message, AIMessageChunk):
+            return AIMessageChunk(content="")
+        generation.message.response_metadata |= generation.generation_info or {}
+        return generation.message
+
+    @asynccontextmanager
+    async def _answer(self, payload: dict[str, Any]) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Ask, again and again where that may help, and yield the answer when it begins."""
+        client = self.root_async_client
+        headers = {name: value for name, value in client.default_headers.items() if isinstance(value, str)}
+        async with AsyncExitStack() as stack:
+            async for attempt in stamina.retry_context(
+                on=_may_help,
+                attempts=(self.max_retries or 0) + 1,
+                timeout=None,
+                wait_initial=_FIRST_WAIT_SECONDS,
+                wait_max=_LONGEST_WAIT_SECONDS,
+                wait_jitter=_FIRST_WAIT_SECONDS,
+            ):
+                with attempt:
+                    response = await self._http.post(
+                        f"{client.base_url}chat/completions", json=payload, headers=headers
+                    )
+                    stack.push_async_exit(response)
+                    if response.status >= 400:
+                        response.close()
+                        raise ModelRefusal(response.status, _retry_after(response))
+            yield response
+
+
+def _pieces(events: Iterable[bytes]) -> Iterator[str | dict[str, Any]]:
+    """Yield words, and whatever holds more than words, in their order."""
+    words = ""
+    for event in events:
+        if event == _DONE:
+            break
+        chunk = from_json(event)
+        text = _words_alone(chunk)
+        if text is not None:
+            words += text
+            continue
+        if words:
+            yield words
+            words = ""
+        yield chunk
+    if words:
+        yield words
+
+
+def _words_alone(chunk: Any) -> str | None:
+    """Return the words of a piece that holds nothing else; None of any other one."""
+    choices = chunk.get("choices")
+    if not choices or chunk.get("usage") or chunk.get("error"):
+        return None
+    choice = choices[0]
+    delta = choice.get("delta")
+    if not delta or choice.get("finish_reason") or delta.get("tool_calls") or delta.get("function_call"):
+        return None
+    text = delta.get("content")
+    return text if isinstance(text, str) else None
+
+
+def _may_help(error: Exception) -> bool | float:
+    """Say whether asking again may help, and how many seconds from now where the server said so."""
+    if not isinstance(error, ModelRefusal):
+        return isinstance(error, aiohttp.ClientConnectionError | TimeoutError)
+    if error.status_code not in _TRY_AGAIN and error.status_code < 500:
+        return False
+    wait = error.retry_after
+    return wait if wait is not None and 0 < wait <= _LONGEST_ASKED_WAIT_SECONDS else True
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float | None:
+    try:
+        return float(response.headers.get("retry-after", ""))
+    except ValueError:
+        return None
+
+
+@asynccontextmanager
+async def open_openai_model(
     *,
     model: str,
     api_key: SecretStr | None,
@@ -13,8 +176,8 @@ def create_openai_model(
     timeout_seconds: float,
     count_tokens: bool = True,
     max_retries: int = 2,
-) -> BaseChatModel:
-    """Return a streaming chat model.
+) -> AsyncIterator[BaseChatModel]:
+    """Open a streaming chat model: its connections are shared by all turns, and closed with the block.
 
     Args:
         model: Model name that is sent to the server.
@@ -23,19 +186,20 @@ def create_openai_model(
         temperature: Sampling temperature; None leaves it to the server.
         timeout_seconds: Longest silence before and between tokens.
         count_tokens: Ask the server how many tokens an answer took (``stream_options``), which some refuse.
-        max_retries: How often the client tries again by itself; 0 where whoever asks does.
+        max_retries: How often it is asked again before its first token; 0 where whoever asks does.
     """
-    from langchain_openai import ChatOpenAI
-
-    return ChatOpenAI(
-        model=model,
-        api_key=api_key or SecretStr("none"),
-        base_url=base_url,
-        temperature=temperature,
-        timeout=timeout_seconds,
-        # Its waiting is asyncio.wait_for, which on Python 3.11 loses a cancellation that comes with a token.
-        stream_chunk_timeout=None,
-        max_retries=max_retries,
-        streaming=True,
-        stream_usage=count_tokens,
+    timeout = aiohttp.ClientTimeout(
+        total=None, connect=timeout_seconds, sock_connect=timeout_seconds, sock_read=timeout_seconds
     )
+    connector = aiohttp.TCPConnector(limit=0, ssl=httpx.create_ssl_context())
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=True) as http:
+        yield OpenAIChatModel(
+            http,
+            model=model,
+            api_key=api_key or SecretStr("none"),
+            base_url=base_url,
+            temperature=temperature,
+            max_retries=max_retries,
+            streaming=True,
+            stream_usage=count_tokens,
+        )

@@ -1,0 +1,47 @@
+"""Instructions of the processor that a turn takes, counted by valgrind's callgrind.
+
+A count does not depend on how busy or how fast a machine is: it tells a change of one in a hundred where times tell one
+of ten. It says nothing of waiting, nor of what the kernel does.
+"""
+
+import re
+import subprocess
+from pathlib import Path
+
+from app.bench.overhead.contenders import Contender
+from app.bench.overhead.measuring import loading, order
+from app.chaos.services import Service
+
+CALLGRIND = (
+    "valgrind",
+    "--tool=callgrind",
+    "--instr-atstart=no",  # what a start takes belongs to no turn, and is fifty times as slow when counted
+    "--callgrind-out-file=callgrind.%p",
+)
+_TURNS = 10
+_SUMMARY = re.compile(r"^(?:summary|totals): (\d+)", re.MULTILINE)
+
+
+def counted(contender: Contender, server: Service) -> int:
+    """Return the instructions of a turn of 64 tokens: one client, one turn after the other.
+
+    Args:
+        contender: Who.
+        server: It, run under ``CALLGRIND``.
+    """
+    asked = order(contender, server, connections=1, seconds=0, turns=_TURNS, warm_up=_TURNS)
+    with loading(asked) as load:
+        _tell(server, "--instr=on")
+        load.run()
+        _tell(server, "--instr=off")
+        _tell(server, "--dump")
+    [dump] = server.folder.glob("callgrind.*.1")
+    return int(_SUMMARY.search(_read(dump))[1]) // _TURNS  # type: ignore[index]
+
+
+def _tell(server: Service, what: str) -> None:
+    subprocess.run(["callgrind_control", what, str(server.pid)], check=True, capture_output=True, timeout=120)  # noqa: S603, S607 - valgrind's
+
+
+def _read(dump: Path) -> str:
+    return dump.read_text(encoding="utf-8", errors="replace")

@@ -1,0 +1,66 @@
+"""``voztaxi bench overhead``: what the chain costs beside other ways to write it, as tables, JSON and a chart."""
+
+import json
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from app.cli.bench import Progress, headline
+
+PARTS = ("burst", "first", "paced", "capacity", "growth", "memory", "log", "instructions")
+
+
+def run_overhead_bench(parts: Sequence[str], names: Sequence[str], *, rounds: int, quick: bool, out: Path) -> None:
+    """Measure, print and write.
+
+    Args:
+        parts: Which of ``PARTS``.
+        names: Which contenders; all where none is named.
+        rounds: How often each measurement is taken, everybody by turns.
+        quick: Seconds in place of minutes, and fewer connections: to see that it works.
+        out: A folder for ``overhead.json``, ``overhead.txt`` and ``overhead.svg``.
+    """
+    try:
+        from app.bench.overhead import chart, contenders, report
+        from app.bench.overhead.suite import Effort, Suite
+        from app.bench.servers import machine
+    except ModuleNotFoundError as error:
+        typer.echo(f"voztaxi bench needs {error.name}: run it in a checkout, after scripts/install --dev", err=True)
+        raise typer.Exit(2) from error
+    known = {each.name: each for each in contenders.CONTENDERS}
+    if unknown := set(names) - set(known):
+        typer.echo(f"There is no {', '.join(sorted(unknown))}: {', '.join(known)}", err=True)
+        raise typer.Exit(2)
+    chosen = [known[name] for name in names or known]
+    theirs = {} if all(each.is_ours for each in chosen) else contenders.versions()
+    effort = Effort(rounds=rounds)
+    if quick:
+        effort = Effort(
+            rounds=rounds,
+            burst_seconds=1,
+            paced_seconds=1,
+            levels=(1, 10),
+            memory_connections=20,
+            conversations=1,
+        )
+    say: Callable[[str], None] = Progress()
+    result: dict[str, Any] = {"machine": machine(), "versions": {"voztaxi": version("voztaxi"), **theirs}}
+    out.mkdir(parents=True, exist_ok=True)
+    with Suite(chosen, effort, say) as suite:
+        for part in parts:
+            result[part] = getattr(suite, part)()
+            _write(out / "overhead.json", json.dumps(result, indent=1))  # what was measured outlives what fails next
+    pinned = ", ".join(f"{name} {each}" for name, each in result["versions"].items())
+    shown = f"{headline(result['machine'])}\n{pinned}\n\n{report.render(result)}"
+    print(shown, flush=True)
+    _write(out / "overhead.txt", f"{shown}\n")
+    at = result["machine"]
+    foot = f"{at['at'][:10]}, {at['processor']}, {at['cores']} cores. Shorter is better."
+    _write(out / "overhead.svg", chart.draw(chart.panels_of(result), foot))
+
+
+def _write(file: Path, text: str) -> None:
+    file.write_text(text, encoding="utf-8")

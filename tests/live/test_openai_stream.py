@@ -1,0 +1,118 @@
+"""What our reader makes of a model server's stream, beside what langchain-openai's own makes of it."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessageChunk, HumanMessage, SystemMessage
+from langchain_core.messages.ai import add_ai_message_chunks
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
+
+from app.engines.llm.openai import ModelRefusal, open_openai_model
+from tests.live.openai_server import Answer, Call, ScriptedModel
+
+pytestmark = pytest.mark.live
+
+SAID = "Hola"
+TOOL = {"type": "function", "function": {"name": "Book", "parameters": {"type": "object", "properties": {}}}}
+BUSY = {"error": {"message": "busy", "type": "server_error"}}
+
+
+@pytest_asyncio.fixture
+async def server() -> AsyncIterator[ScriptedModel]:
+    model = ScriptedModel()
+    await model.start()
+    yield model
+    await model.stop()
+    assert not model.problems
+
+
+@pytest_asyncio.fixture
+async def ours(server: ScriptedModel) -> AsyncIterator[BaseChatModel]:
+    async with open_openai_model(
+        model="m", api_key=SecretStr("k"), base_url=server.base_url, temperature=0.5, timeout_seconds=20
+    ) as model:
+        yield model
+
+
+def theirs(server: ScriptedModel) -> ChatOpenAI:
+    return ChatOpenAI(
+        model="m",
+        api_key=SecretStr("k"),
+        base_url=server.base_url,
+        temperature=0.5,
+        streaming=True,
+        stream_usage=True,
+    )
+
+
+async def ask(model: BaseChatModel, server: ScriptedModel, *answers: Answer) -> list[AIMessageChunk]:
+    server.when(SAID, *answers)
+    asked = [SystemMessage("Eres."), HumanMessage(SAID)]
+    return [chunk async for chunk in model.bind_tools([TOOL]).astream(asked)]  # type: ignore[misc]
+
+
+def whole(chunks: Sequence[AIMessageChunk]) -> dict[str, Any]:
+    """Return what the agents take from a stream."""
+    joined = add_ai_message_chunks(*chunks)
+    return {
+        "text": joined.text,
+        "calls": joined.tool_call_chunks,
+        "invalid": joined.invalid_tool_calls,
+        "usage": joined.usage_metadata,
+        "finish": joined.response_metadata.get("finish_reason"),
+        "notes": joined.additional_kwargs,
+    }
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer("¡Hola! ¿A qué dirección te enviamos el taxi? 🚕"),
+        Answer("", calls=[Call("Book", {"address": "Calle 72 #43-25", "note": "«ñ»"})]),
+        Answer("Un momento. ", calls=[Call("Book", {"a": 1}), Call("Book", {"b": [1, 2]}, id="call_1")]),
+        Answer("", calls=[Call("Book", "{no json")]),
+        Answer("Hasta aquí", finish="length"),
+        Answer("Cortado", finish=None),
+        Answer("Contado", tokens=(11, 7)),
+        Answer("", has_id=False, calls=[Call("Book", {}, id=None)], names_in_every_delta=True),
+    ],
+    ids=["words", "call", "words and calls", "no json", "cut", "broken off", "tokens", "odd"],
+)
+async def test_it_says_what_langchains_own_says(ours: BaseChatModel, server: ScriptedModel, answer: Answer) -> None:
+    read = whole(await ask(ours, server, answer))
+    [asked] = server.asked(SAID)
+
+    assert read == whole(await ask(theirs(server), server, answer))
+    assert server.asked(SAID) == [asked]  # and asks for it in the same words
+
+
+async def test_a_refusal_that_passes_is_asked_again_and_any_other_is_not(
+    ours: BaseChatModel, server: ScriptedModel
+) -> None:
+    ours.max_retries = 1  # type: ignore[attr-defined]
+
+    assert whole(await ask(ours, server, Answer(status=503, body=BUSY), Answer("Ya.")))["text"] == "Ya."
+    with pytest.raises(ModelRefusal) as refused:
+        await ask(ours, server, Answer(status=401, body=BUSY), Answer("No."))
+    assert refused.value.status_code == 401
+    assert len(server.asked(SAID)) == 1
+    with pytest.raises(ModelRefusal):
+        await ask(ours, server, *[Answer(status=429, body=BUSY)] * 2)
+
+
+async def test_an_error_in_the_stream_breaks_it_off(ours: BaseChatModel, server: ScriptedModel) -> None:
+    with pytest.raises(ModelRefusal):
+        await ask(ours, server, Answer("Voy", last=BUSY))
+
+
+async def test_words_that_came_together_are_one_chunk(ours: BaseChatModel, server: ScriptedModel) -> None:
+    text = "palabra " * 400
+
+    chunks = [chunk.text for chunk in await ask(ours, server, Answer(text))]
+
+    assert "".join(chunks) == text
+    assert len(chunks) < len(text) / 6
