@@ -13,7 +13,7 @@ import psutil  # type: ignore[import-untyped]
 
 from app.bench.overhead.contenders import Contender, port_of
 from app.bench.overhead.load import Order
-from app.bench.overhead.model import TOKEN, wish
+from app.bench.overhead.model import MARK, wish
 from app.bench.servers import inherited
 from app.chaos.services import Service
 
@@ -117,7 +117,7 @@ def order(
         port=port_of(server),
         path=contender.path,
         say=contender.message(wish(tokens, first_ms=first_ms, each_ms=each_ms)),
-        token=TOKEN,
+        token=MARK,
         end=contender.end,
         tokens=tokens,
         connections=connections,

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import uvloop
 
-TOKEN = " tk"
+MARK = " tk"
 """How each token begins; nothing else on a wire has it."""
 _WISH = re.compile(rb"steady-(\d+)x(\d+)x(\d+)")
 _USAGE = re.compile(rb'"include_usage"\s*:\s*true')
@@ -52,7 +52,7 @@ def answer_chunks(tokens: int, *, with_usage: bool) -> tuple[bytes, tuple[bytes,
         return _chunk(json.dumps(body, separators=(",", ":")))
 
     opening = frame({"role": "assistant", "content": ""})
-    body = tuple(frame({"content": f"{TOKEN}{number % 100:02}"}) for number in range(tokens))
+    body = tuple(frame({"content": f"{MARK}{number % 100:02}"}) for number in range(tokens))
     end = frame({}, "stop")
     if with_usage:
         end += frame(None, usage={"prompt_tokens": 9, "completion_tokens": tokens, "total_tokens": 9 + tokens})

@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from app.bench.overhead.model import TOKEN, wish
+from app.bench.overhead.model import MARK, wish
 
 
 def model_first_token_ms(port: int, *, turns: int, tokens: int = 64) -> list[float]:
@@ -25,7 +25,7 @@ async def _ask(port: int, turns: int, tokens: int) -> list[float]:
     for _ in range(turns):
         began = time.perf_counter()
         writer.write(request)
-        await reader.readuntil(TOKEN.encode())
+        await reader.readuntil(MARK.encode())
         found.append((time.perf_counter() - began) * 1000)
         await reader.readuntil(b"0\r\n\r\n")
     writer.close()

@@ -1,5 +1,7 @@
 """Server-Sent Events of a model server, however the bytes are cut."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,6 +63,6 @@ def test_data_lines_without_end_are_refused() -> None:
 def test_it_does_not_matter_how_the_bytes_are_cut(events: list[list[bytes]], end: bytes, cuts: list[int]) -> None:
     wire = b"".join(b"".join(b"data: " + line + end for line in lines) + end for lines in events) + b": bye\n"
     places = sorted({0, len(wire), *(cut for cut in cuts if cut < len(wire))})
-    pieces = [wire[start:stop] for start, stop in zip(places, places[1:], strict=False)]
+    pieces = [wire[start:stop] for start, stop in itertools.pairwise(places)]
 
     assert read(*pieces) == [b"\n".join(lines) for lines in events]
