@@ -9,8 +9,9 @@ from langchain_core.language_models import BaseChatModel
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 
+from app import bootstrap
 from app.api.deps import Services
-from app.bootstrap import Stores, offline_model, open_services
+from app.bootstrap import Stores, open_services
 from app.bootstrap.voice import Voice
 from app.core.clock import NowMs, new_id, now_ms
 from app.core.config import Settings
@@ -34,7 +35,7 @@ def make_settings(**given: Any) -> Settings:
 
 def offline_model(settings: Settings | None = None) -> BaseChatModel:
     """Return the offline clerk."""
-    return offline_model(settings or make_settings(), Gazetteer.load())
+    return bootstrap.offline_model(settings or make_settings(), Gazetteer.load())
 
 
 def make_stores(

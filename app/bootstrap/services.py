@@ -149,7 +149,7 @@ async def open_services(
             store_timeout_seconds=settings.store_timeout_seconds,
         )
         agent = TaxiGraph(
-            model=model or await stack.enter_async_context(open_model(settings, gazetteer)),
+            model=await stack.enter_async_context(open_model(settings, gazetteer)) if model is None else model,
             checkpointer=stores.checkpointer,
             desk=desk,
             history_messages=settings.history_messages,
@@ -241,7 +241,9 @@ async def open_services(
                 open_explanations(
                     settings,
                     stores,
-                    explainer or await stack.enter_async_context(open_explainer(settings, gazetteer)),
+                    await stack.enter_async_context(open_explainer(settings, gazetteer))
+                    if explainer is None
+                    else explainer,
                     rates,
                     now_ms=now_ms,
                     new_id=new_id,

@@ -205,6 +205,8 @@ class ScriptedModel:
         self.base_url = f"http://127.0.0.1:{self.port}/v1"
         self.problems: list[str] = []
         """Why requests were refused."""
+        self.heads: list[dict[str, str]] = []
+        """The header fields of each request."""
         self._requests: dict[str, list[Json]] = {}
         self._answers: dict[str, deque[Answer]] = {}
         self._server: asyncio.Server | None = None
@@ -230,9 +232,10 @@ class ScriptedModel:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-            length = next(line.partition(":")[2] for line in head.splitlines() if line.startswith("content-length:"))
-            request: Json = json.loads(await reader.readexactly(int(length)))
+            lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").splitlines()[1:-1]
+            head = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+            self.heads.append(head)
+            request: Json = json.loads(await reader.readexactly(int(head["content-length"])))
             answer = self._judge(request)
             if not request.get("stream_options", {}).get("include_usage"):
                 answer = replace(answer, tokens=None)

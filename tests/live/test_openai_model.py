@@ -2,9 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
@@ -83,6 +84,11 @@ def of(frames: list[Frame], kind: str) -> list[Frame]:
 def spoken(frames: list[Frame]) -> str:
     """Return what the rider was told."""
     return "".join(frame["text"] for frame in of(frames, "agent_chunk"))
+
+
+def ends(pieces: Sequence[str]) -> set[int]:
+    """Return where each piece of a text ends."""
+    return set(accumulate(len(piece) for piece in pieces))
 
 
 def speakers(frames: list[Frame]) -> list[str]:
@@ -263,7 +269,7 @@ async def test_a_booking_in_one_sentence_hands_over_until_somebody_asks(played: 
 
 
 @may_install
-async def test_words_and_arguments_come_in_pieces_and_reach_the_rider_as_they_came(
+async def test_words_and_arguments_come_in_pieces_and_reach_the_rider_in_their_order(
     played: Booth, aimock: Aimock
 ) -> None:
     before = len(await aimock.journal())
@@ -280,7 +286,8 @@ async def test_words_and_arguments_come_in_pieces_and_reach_the_rider_as_they_ca
 
     assert all(request["stream"] for request in asked)
     assert {request["model"] for request in asked} == {MODEL}
-    assert [frame["text"] for turn in turns for frame in of(turn, "agent_chunk")] == words[1] + words[3]
+    assert ends([frame["text"] for turn in turns for frame in of(turn, "agent_chunk")]) <= ends(words[1] + words[3])
+    assert [spoken(turn) for turn in turns] == ["".join(words[1]), "".join(words[3])]
     assert min(len(words[1]), len(words[3])) > 5
     assert len(pieces[2]) > 5
     (call,) = of(turns[1], "tool_call")
@@ -727,7 +734,7 @@ async def test_a_turn_that_is_cut_after_any_frame_leaves_a_history_that_a_model_
         model.when(f"Sigo aquí {frames_before}", Answer("Te escucho."))
         async with rider(scripted.server.ws) as caller:
             await caller.send(type="user_input", text=said, thread_id=f"cut-{frames_before}")
-            for _ in range(frames_before):
+            while len(caller.frames) < frames_before and not spoken(caller.frames).endswith(last):
                 await caller.receive()
             complete = spoken(caller.frames).endswith(last)
             await caller.send(type="cancel")

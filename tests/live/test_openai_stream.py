@@ -18,6 +18,8 @@ pytestmark = pytest.mark.live
 
 SAID = "Hola"
 TOOL = {"type": "function", "function": {"name": "Book", "parameters": {"type": "object", "properties": {}}}}
+OUR_OWN = {"user-agent", "accept-encoding", "connection", "content-length", "x-stainless-retry-count"}
+"""Header fields that a client writes as it likes."""
 BUSY = {"error": {"message": "busy", "type": "server_error"}}
 
 
@@ -88,6 +90,10 @@ async def test_it_says_what_langchains_own_says(ours: BaseChatModel, server: Scr
 
     assert read == whole(await ask(theirs(server), server, answer))
     assert server.asked(SAID) == [asked]  # and asks for it in the same words
+    ours_said, theirs_said = (
+        {name: value for name, value in head.items() if name not in OUR_OWN} for head in server.heads
+    )
+    assert ours_said == theirs_said
 
 
 async def test_a_refusal_that_passes_is_asked_again_and_any_other_is_not(

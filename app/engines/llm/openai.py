@@ -1,5 +1,6 @@
 """Settings to a chat model: OpenAI itself or any server that speaks its protocol."""
 
+import json
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -28,12 +29,12 @@ class ModelRefusal(Exception):
     """A model server did not answer as asked.
 
     Args:
-        status_code: Of HTTP; 200 where the answer broke off with an error.
+        status_code: Of HTTP; None where an answer that had begun broke off with an error.
         retry_after: Seconds that the server asks to wait; None where it does not say.
     """
 
-    def __init__(self, status_code: int, retry_after: float | None = None) -> None:
-        super().__init__(f"status {status_code}")
+    def __init__(self, status_code: int | None, retry_after: float | None = None) -> None:
+        super().__init__("an error in the answer" if status_code is None else f"status {status_code}")
         self.status_code = status_code
         self.retry_after = retry_after
 
@@ -85,7 +86,7 @@ class OpenAIChatModel(ChatOpenAI):
     def _message_chunk(self, chunk: dict[str, Any]) -> AIMessageChunk:
         """Return what LangChain makes of a piece that holds more than words."""
         if chunk.get("error"):
-            raise ModelRefusal(200)
+            raise ModelRefusal(None)
         generation = self._convert_chunk_to_generation_chunk(chunk, AIMessageChunk, None)
         if generation is None or not isinstance(generation.message, AIMessageChunk):
             return AIMessageChunk(content="")
@@ -96,7 +97,8 @@ class OpenAIChatModel(ChatOpenAI):
     async def _answer(self, payload: dict[str, Any]) -> AsyncIterator[aiohttp.ClientResponse]:
         """Ask, again and again where that may help, and yield the answer when it begins."""
         client = self.root_async_client
-        headers = {name: value for name, value in client.default_headers.items() if isinstance(value, str)}
+        named = {**client.default_headers, **client.auth_headers}
+        headers = {name: value for name, value in named.items() if isinstance(value, str)}  # others are to be left out
         async with AsyncExitStack() as stack:
             async for attempt in stamina.retry_context(
                 on=_may_help,
@@ -123,7 +125,12 @@ def _pieces(events: Iterable[bytes]) -> Iterator[str | dict[str, Any]]:
     for event in events:
         if event == _DONE:
             break
-        chunk = from_json(event)
+        try:
+            chunk = _parsed(event)
+        except ValueError:
+            if words:
+                yield words  # what came before it was said
+            raise
         text = _words_alone(chunk)
         if text is not None:
             words += text
@@ -134,6 +141,14 @@ def _pieces(events: Iterable[bytes]) -> Iterator[str | dict[str, Any]]:
         yield chunk
     if words:
         yield words
+
+
+def _parsed(event: bytes) -> Any:
+    """Return what an event holds."""
+    try:
+        return from_json(event)
+    except ValueError:  # half of a surrogate pair, which is no text but which Python's own parser lets through
+        return json.loads(event)
 
 
 def _words_alone(chunk: Any) -> str | None:
@@ -153,7 +168,7 @@ def _may_help(error: Exception) -> bool | float:
     """Say whether asking again may help, and how many seconds from now where the server said so."""
     if not isinstance(error, ModelRefusal):
         return isinstance(error, aiohttp.ClientConnectionError | TimeoutError)
-    if error.status_code not in _TRY_AGAIN and error.status_code < 500:
+    if error.status_code is None or (error.status_code not in _TRY_AGAIN and error.status_code < 500):
         return False
     wait = error.retry_after
     return wait if wait is not None and 0 < wait <= _LONGEST_ASKED_WAIT_SECONDS else True
