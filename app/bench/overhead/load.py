@@ -11,7 +11,7 @@ import base64
 import json
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import uvloop
 
@@ -60,7 +60,6 @@ class Harvest:
     seconds: float = 0
     processor_seconds: float = 0
     """What this process itself used meanwhile."""
-    trouble: str = ""
 
 
 class _Connection(asyncio.Protocol):
@@ -178,8 +177,8 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
 
-async def run(order: Order) -> Harvest:
-    """Take the turns of an order."""
+async def run(order: Order) -> None:
+    """Take the turns of an order, and print what came of them."""
     loop = asyncio.get_running_loop()
     harvest = Harvest()
     connections: list[_Connection] = []
@@ -208,6 +207,7 @@ async def run(order: Order) -> Harvest:
                 group.create_task(talk(each, turns, seconds, later))
 
     await all_talk(order.warm_up, 0)
+    _tell("ready")
     await loop.run_in_executor(None, sys.stdin.readline)
     for each in connections:
         each.is_counted = True
@@ -215,10 +215,15 @@ async def run(order: Order) -> Harvest:
     await all_talk(order.turns, order.seconds)
     harvest.seconds = loop.time() - began
     harvest.processor_seconds = sum(os.times()[:2]) - used
+    _tell(json.dumps(asdict(harvest)))
     await loop.run_in_executor(None, sys.stdin.readline)  # who measures memory does it while all are open
     for each in connections:
         each.close()
-    return harvest
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

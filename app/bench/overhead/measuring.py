@@ -40,15 +40,10 @@ def resident_kib(pid: int) -> float:
     return sum(float(each.memory_info().rss) for each in processes(pid)) / 1024
 
 
-def pin(server: Service, *others: int) -> None:
-    """Give a server the first processor and everybody else the rest, where there are several."""
-    cores = sorted(psutil.Process().cpu_affinity())
-    if len(cores) < 2:
-        return
+def pin(server: Service, core: int) -> None:
+    """Give a server one core."""
     for each in processes(server.pid):
-        each.cpu_affinity(cores[:1])
-    for pid in others:
-        psutil.Process(pid).cpu_affinity(cores[1:])
+        each.cpu_affinity([core])
 
 
 @contextmanager
@@ -75,7 +70,6 @@ class Load:
 
     def warm_up(self) -> None:
         """Open the connections and let each take its turns that do not count."""
-        psutil.Process(self._process.pid).cpu_affinity(sorted(psutil.Process().cpu_affinity())[-1:])
         self._tell(json.dumps(asdict(self._order)))
         self._hear("ready")
 

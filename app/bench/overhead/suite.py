@@ -4,6 +4,7 @@ Everybody runs all the time and is asked one after the other, in another order e
 it does to all. A figure is the median of the rounds; a ratio is the median of the ratios within each round.
 """
 
+import os
 import statistics
 import threading
 import time
@@ -70,12 +71,15 @@ class Suite:
         self._model = ""
 
     def __enter__(self) -> "Suite":
-        """Start the model and everybody."""
+        """Start the model and everybody: servers on the first core, what drives them on the others."""
+        cores = sorted(os.sched_getaffinity(0))
+        self._stack.callback(os.sched_setaffinity, 0, cores)
+        os.sched_setaffinity(0, cores[1:] or cores)
         self._model = self._stack.enter_context(running_module(["-m", "app.bench.overhead.model"]))
         for each in self._contenders:
             self._say(f"starting {each.name}")
             server = self._stack.enter_context(running(each, self._model))
-            pin(server)
+            pin(server, cores[0])
             self._servers[each.name] = server
         return self
 
