@@ -57,7 +57,7 @@ class Wire:
         self._websocket = websocket
         self._max_frame_bytes = settings.max_frame_bytes
         self._send_timeout_seconds = settings.send_timeout_seconds
-        self._sending = anyio.Lock()
+        self._sending = anyio.Lock(fast_acquire=True)
 
     async def receive(self) -> str | bytes | None:
         """Return the next frame; None where the client has left.

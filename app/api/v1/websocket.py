@@ -75,14 +75,21 @@ class _Delivery:
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     stopped: anyio.Event = field(default_factory=anyio.Event)
     sent_seq: int = 0
-    progress: anyio.Event = field(default_factory=anyio.Event)
     sound: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    _awaited: anyio.Event | None = None
+    """Set when more was sent, where somebody waits for that."""
 
     def advance(self, seq: int) -> None:
         """Note that all up to ``seq`` was sent."""
         self.sent_seq = seq
-        progress, self.progress = self.progress, anyio.Event()
-        progress.set()
+        if self._awaited is not None:
+            self._awaited.set()
+
+    async def reach(self, seq: int) -> None:
+        """Wait until all up to ``seq`` was sent. One may wait at a time."""
+        while self.sent_seq < seq:
+            self._awaited = anyio.Event()
+            await self._awaited.wait()
 
 
 @dataclass(slots=True)
@@ -452,7 +459,5 @@ class Connection:
         await self._services.connections.restart.wait()
         with anyio.move_on_after(FLUSH_SECONDS):
             for thread_id, delivery in list(self._deliveries.items()):
-                newest = await self._streaming.position(thread_id)
-                while delivery.sent_seq < newest:
-                    await delivery.progress.wait()
+                await delivery.reach(await self._streaming.position(thread_id))
         raise Closing(SERVICE_RESTART)

@@ -11,7 +11,9 @@ import base64
 import json
 import os
 import sys
+import time
 from dataclasses import asdict, dataclass, field
+from typing import cast
 
 import uvloop
 
@@ -82,10 +84,9 @@ class _Connection(asyncio.Protocol):
         self._turn: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
         key = base64.b64encode(os.urandom(16)).decode()
-        transport.write(
+        self._transport.write(
             f"GET {self._order.path} HTTP/1.1\r\nHost: 127.0.0.1:{self._order.port}\r\nUpgrade: websocket\r\n"
             f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         )
@@ -134,7 +135,7 @@ class _Connection(asyncio.Protocol):
             harvest.payload_bytes += len(payload)
             if not self._seen_frame:
                 self._seen_frame = True
-                harvest.first_event.append((self._loop.time() - self._began) * 1000)
+                harvest.first_event.append((time.perf_counter() - self._began) * 1000)
         if self._end in payload:
             if self._turn is not None and not self._turn.done():
                 self._turn.set_result(None)
@@ -145,7 +146,7 @@ class _Connection(asyncio.Protocol):
             if not self._seen_token:
                 self._seen_token = True
                 if self.is_counted:
-                    harvest.first_token.append((self._loop.time() - self._began) * 1000)
+                    harvest.first_token.append((time.perf_counter() - self._began) * 1000)
 
     async def take_turn(self) -> None:
         """Say something, and return when the turn has ended."""
@@ -154,12 +155,12 @@ class _Connection(asyncio.Protocol):
         self._seen_frame = self._seen_token = False
         self._tokens = 0
         self._turn = self._loop.create_future()
-        self._began = self._loop.time()
+        self._began = time.perf_counter()
         self._send(1, self._order.say.replace("$THREAD", thread).encode())
         await self._turn
         if not self.is_counted:
             return
-        self._harvest.whole.append((self._loop.time() - self._began) * 1000)
+        self._harvest.whole.append((time.perf_counter() - self._began) * 1000)
         if self._tokens != self._order.tokens:
             self._harvest.wrong += 1
 

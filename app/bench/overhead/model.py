@@ -10,11 +10,12 @@ import json
 import re
 import sys
 from functools import lru_cache
+from typing import cast
 
 import uvloop
 
-MARK = " tk"
-"""How each token begins; nothing else on a wire has it."""
+MARK = "tk"
+"""Each token has it, after a space; nothing else on a wire has it."""
 _WISH = re.compile(rb"steady-(\d+)x(\d+)x(\d+)")
 _USAGE = re.compile(rb'"include_usage"\s*:\s*true')
 _LENGTH = re.compile(rb"content-length:\s*(\d+)", re.IGNORECASE)
@@ -52,7 +53,7 @@ def answer_chunks(tokens: int, *, with_usage: bool) -> tuple[bytes, tuple[bytes,
         return _chunk(json.dumps(body, separators=(",", ":")))
 
     opening = frame({"role": "assistant", "content": ""})
-    body = tuple(frame({"content": f"{MARK}{number % 100:02}"}) for number in range(tokens))
+    body = tuple(frame({"content": f" {MARK}{number % 100:02}"}) for number in range(tokens))
     end = frame({}, "stop")
     if with_usage:
         end += frame(None, usage={"prompt_tokens": 9, "completion_tokens": tokens, "total_tokens": 9 + tokens})
@@ -70,8 +71,7 @@ class ModelProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See ``asyncio.Protocol``."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See ``asyncio.Protocol``."""
