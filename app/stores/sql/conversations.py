@@ -2,13 +2,30 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Delete, delete, select, tuple_, update
+from sqlalchemy import Connection, Delete, bindparam, delete, select, tuple_, update
 
 from app.models.conversation import Conversation, Message, TurnRecord
 from app.models.events import TurnStatus
 from app.stores.sql.database import Database
 from app.stores.sql.tables import conversations, messages, turns
 from app.stores.sql.upsert import insert_if_new, insert_new, insert_or_update
+
+# Building a statement takes longer than running it: those of every turn are built once.
+_CONVERSATION = select(conversations).where(conversations.c.thread_id == bindparam("thread"))
+_TURN = select(turns).where(turns.c.turn_id == bindparam("turn"))
+_HOLD = (
+    select(conversations.c.thread_id)
+    .join(turns, turns.c.thread_id == conversations.c.thread_id)
+    .where(turns.c.turn_id == bindparam("turn"))
+    .with_for_update(of=conversations)
+)
+_END = (
+    update(turns)
+    .where(turns.c.turn_id == bindparam("turn"), turns.c.status == "running")
+    .values(status=bindparam("ended_as"), ended_at=bindparam("at"))
+    .returning(turns.c.thread_id)
+)
+_CLOSE = update(turns).where(turns.c.turn_id == bindparam("turn")).values(closed=True)
 
 
 class SqlConversationStore:
@@ -44,24 +61,13 @@ class SqlConversationStore:
 
     async def end_turn(self, turn_id: str, status: TurnStatus, ended_at: int, messages: Sequence[Message]) -> None:
         """See ``ConversationStore``."""
-        # Whoever writes to a conversation holds it first: its messages are numbered in one order, and
-        # two never wait for each other.
-        hold = (
-            select(conversations.c.thread_id)
-            .join(turns, turns.c.thread_id == conversations.c.thread_id)
-            .where(turns.c.turn_id == turn_id)
-            .with_for_update(of=conversations)
-        )
-        end = (
-            update(turns)
-            .where(turns.c.turn_id == turn_id, turns.c.status == "running")
-            .values(status=status, ended_at=ended_at)
-            .returning(turns.c.thread_id)
-        )
+        ending = {"turn": turn_id, "ended_as": status, "at": ended_at}
 
         def work(connection: Connection) -> None:
-            connection.execute(hold)
-            thread_id = connection.execute(end).scalar_one_or_none()
+            # Whoever writes to a conversation holds it first: its messages are numbered in one order, and
+            # two never wait for each other.
+            connection.execute(_HOLD, {"turn": turn_id})
+            thread_id = connection.execute(_END, ending).scalar_one_or_none()
             if thread_id is not None:
                 _add_messages(connection, thread_id, messages)
 
@@ -69,11 +75,11 @@ class SqlConversationStore:
 
     async def close_turn(self, turn_id: str) -> None:
         """See ``ConversationStore``."""
-        await self._database.execute(update(turns).where(turns.c.turn_id == turn_id).values(closed=True))
+        await self._database.write(lambda connection: connection.execute(_CLOSE, {"turn": turn_id}))
 
     async def turn(self, turn_id: str) -> TurnRecord | None:
         """See ``ConversationStore``."""
-        row = await self._database.row(select(turns).where(turns.c.turn_id == turn_id))
+        row = await self._database.row(_TURN, {"turn": turn_id})
         return None if row is None else TurnRecord.model_validate(dict(row))
 
     async def unclosed_turns(self) -> Sequence[TurnRecord]:
@@ -83,7 +89,7 @@ class SqlConversationStore:
 
     async def get(self, thread_id: str) -> Conversation | None:
         """See ``ConversationStore``."""
-        row = await self._database.row(select(conversations).where(conversations.c.thread_id == thread_id))
+        row = await self._database.row(_CONVERSATION, {"thread": thread_id})
         return None if row is None else Conversation.model_validate(dict(row))
 
     async def messages(self, thread_id: str, *, limit: int | None = None) -> Sequence[Message]:

@@ -1,9 +1,9 @@
 """An SQL database: its transactions, its tables' revision, and its failures in our terms."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import anyio
 import structlog
@@ -16,6 +16,8 @@ from app.stores.sql.drivers.postgres import PostgresDriver
 from app.stores.sql.drivers.sqlite import SqliteDriver
 
 T = TypeVar("T")
+Values = Mapping[str, Any]
+"""Of the parameters of a statement."""
 
 log = structlog.stdlib.get_logger("voztaxi.database")
 
@@ -95,8 +97,8 @@ class Database:
         Raises:
             StoreError: It failed or took too long. The commit may have happened all the same.
         """
-        with self._store_errors(), anyio.fail_after(self._timeout) as limit:
-            return await self._driver.write(work, limit.deadline)
+        with self._store_errors():
+            return await self._driver.write(work, anyio.current_time() + self._timeout)
 
     async def read(self, work: Work[T]) -> T:
         """Run ``work``, which only reads. It never waits for a writer; each statement sees what is committed.
@@ -104,8 +106,8 @@ class Database:
         Raises:
             StoreError: It failed or took too long.
         """
-        with self._store_errors(), anyio.fail_after(self._timeout) as limit:
-            return await self._driver.read(work, limit.deadline)
+        with self._store_errors():
+            return await self._driver.read(work, anyio.current_time() + self._timeout)
 
     async def execute(self, *statements: UpdateBase) -> None:
         """Run statements in a transaction of their own. Raises as ``write`` does."""
@@ -116,13 +118,13 @@ class Database:
 
         await self.write(work)
 
-    async def rows(self, query: Executable) -> Sequence[RowMapping]:
-        """Return the rows that ``query`` finds. Raises as ``read`` does."""
-        return await self.read(lambda connection: connection.execute(query).mappings().all())
+    async def rows(self, query: Executable, values: Values | None = None) -> Sequence[RowMapping]:
+        """Return the rows that ``query`` finds with these values. Raises as ``read`` does."""
+        return await self.read(lambda connection: connection.execute(query, values).mappings().all())
 
-    async def row(self, query: Executable) -> RowMapping | None:
-        """Return the one row that ``query`` finds, or None. Raises as ``read`` does."""
-        return await self.read(lambda connection: connection.execute(query).mappings().one_or_none())
+    async def row(self, query: Executable, values: Values | None = None) -> RowMapping | None:
+        """Return the one row that ``query`` finds with these values, or None. Raises as ``read`` does."""
+        return await self.read(lambda connection: connection.execute(query, values).mappings().one_or_none())
 
     async def ping(self) -> None:
         """Raise ``StoreError`` where the database cannot be reached."""

@@ -7,13 +7,15 @@ from functools import partial
 from typing import Any
 
 import anyio
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from app.core.errors import StoreError
 from app.models.events import EVENT, Position, Record
 from app.stores.sql.database import Database
 from app.stores.sql.tables import events, journal, threads
 from app.stores.sql.upsert import insert_or_update
+
+_STORED = select(threads).where(threads.c.thread_id == bindparam("thread"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,9 @@ class Journal:
 
     async def load(self, thread_id: str, new_epoch: str) -> StoredThread | None:
         """Return what is stored about a thread, under ``new_epoch`` if the life is another; None for nothing."""
-        stored = select(threads).where(threads.c.thread_id == thread_id)
-        row = await self._database.read(lambda connection: connection.execute(stored).one_or_none())
+        row = await self._database.read(
+            lambda connection: connection.execute(_STORED, {"thread": thread_id}).one_or_none()
+        )
         if row is None:
             return None
         if row.life == self._life:
