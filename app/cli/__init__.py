@@ -190,6 +190,9 @@ def bench_overhead(
     rounds: Annotated[int, typer.Option(min=1, help="How often each measurement is taken.")] = 3,
     quick: Annotated[bool, typer.Option(help="Seconds in place of minutes: to see that it works.")] = False,
     out: Annotated[Path, typer.Option(help="A folder for JSON, text and the chart.")] = Path("benchmarks/results"),
+    check: Annotated[
+        Path | None, typer.Option(help="Ratios of burst that must not be exceeded by much: benchmarks/baseline.json.")
+    ] = None,
 ) -> None:
     """Measure what lies between a model and a client, beside other ways to write it."""
     from app.cli.overhead import PARTS, run_overhead_bench
@@ -198,7 +201,7 @@ def bench_overhead(
     if unknown := set(chosen) - set(PARTS):
         typer.echo(f"There is no {', '.join(sorted(unknown))}: {', '.join(PARTS)}", err=True)
         raise typer.Exit(2)
-    run_overhead_bench(chosen, contender or (), rounds=rounds, quick=quick, out=out)
+    run_overhead_bench(chosen, contender or (), rounds=rounds, quick=quick, out=out, baseline=check)
 
 
 @cli.command()

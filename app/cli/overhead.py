@@ -13,7 +13,9 @@ from app.cli.bench import Progress, headline
 PARTS = ("burst", "first", "paced", "capacity", "growth", "memory", "log", "instructions")
 
 
-def run_overhead_bench(parts: Sequence[str], names: Sequence[str], *, rounds: int, quick: bool, out: Path) -> None:
+def run_overhead_bench(
+    parts: Sequence[str], names: Sequence[str], *, rounds: int, quick: bool, out: Path, baseline: Path | None = None
+) -> None:
     """Measure, print and write.
 
     Args:
@@ -22,9 +24,10 @@ def run_overhead_bench(parts: Sequence[str], names: Sequence[str], *, rounds: in
         rounds: How often each measurement is taken, everybody by turns.
         quick: Seconds in place of minutes, and fewer connections: to see that it works.
         out: A folder for ``overhead.json``, ``overhead.txt`` and ``overhead.svg``.
+        baseline: A file of ratios that must not be exceeded by much.
     """
     try:
-        from app.bench.overhead import chart, contenders, report
+        from app.bench.overhead import chart, contenders, guard, report
         from app.bench.overhead.suite import Effort, Suite
         from app.bench.servers import machine
     except ModuleNotFoundError as error:
@@ -35,7 +38,7 @@ def run_overhead_bench(parts: Sequence[str], names: Sequence[str], *, rounds: in
         typer.echo(f"There is no {', '.join(sorted(unknown))}: {', '.join(known)}", err=True)
         raise typer.Exit(2)
     chosen = [known[name] for name in names or known]
-    theirs = {} if all(each.is_ours for each in chosen) else contenders.versions()
+    theirs = contenders.versions() if any(each.has_packages for each in chosen) else {}
     effort = Effort(rounds=rounds)
     if quick:
         effort = Effort(
@@ -60,6 +63,12 @@ def run_overhead_bench(parts: Sequence[str], names: Sequence[str], *, rounds: in
     at = result["machine"]
     foot = f"{at['at'][:10]}, {at['processor']}, {at['cores']} cores. Shorter is better."
     _write(out / "overhead.svg", chart.draw(chart.panels_of(result), foot))
+    if baseline is not None:
+        problems = guard.exceeded(result, json.loads(baseline.read_text(encoding="utf-8")))
+        for problem in problems:
+            typer.echo(problem, err=True)
+        if problems:
+            raise typer.Exit(1)
 
 
 def _write(file: Path, text: str) -> None:

@@ -37,6 +37,8 @@ class Contender:
     """Whether it asks the model at all."""
     has_services: bool = False
     """Whether it stands on Postgres and Redis."""
+    has_packages: bool = False
+    """Whether it needs packages that the product has not: it runs with a Python of its own."""
 
     @property
     def is_ours(self) -> bool:
@@ -63,9 +65,9 @@ _TURN_END = '"type":"turn_end"'
 CONTENDERS = (
     Contender("floor", "uvicorn, frames made beforehand", "floor.py", has_model=False),
     Contender("proxy", "aiohttp to the socket, no framework", "proxy.py"),
-    Contender("tutorial", "FastAPI + LangGraph + langchain-openai", "tutorial.py"),
-    Contender("pipecat", "pipecat, text in and out", "pipecat_text.py"),
-    Contender("openai-agents", "openai-agents behind FastAPI", "openai_agents.py"),
+    Contender("tutorial", "FastAPI + LangGraph + langchain-openai", "tutorial.py", has_packages=True),
+    Contender("pipecat", "pipecat, text in and out", "pipecat_text.py", has_packages=True),
+    Contender("openai-agents", "openai-agents behind FastAPI", "openai_agents.py", has_packages=True),
     Contender(
         "voztaxi (memory)",
         "this server, DATABASE_URL=memory://",
@@ -115,7 +117,8 @@ def running(contender: Contender, model: str, *, under: Sequence[str] = (), **en
             settings["REDIS_URL"] = stack.enter_context(run_redis()).url
         command = [sys.executable, "-m", "app.cli", "serve"]
         if not contender.is_ours:
-            command = [_PYTHON, str(_FOLDER / contender.program), str(port)]
+            python = _PYTHON if contender.has_packages else sys.executable
+            command = [python, str(_FOLDER / contender.program), str(port)]
         given = {**inherited(), **settings, "PORT": str(port), **contender.env, **env}
         service = Service([*under, *command], folder=folder, url=url, ask=lambda: answers_health(url), env=given)
         stack.callback(service.stop)
