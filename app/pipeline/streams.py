@@ -1,9 +1,8 @@
 """How one stage hands to the next."""
 
+import asyncio
 from collections import deque
 from typing import Generic, TypeVar
-
-import anyio
 
 T = TypeVar("T")
 
@@ -21,8 +20,8 @@ class Outlet(Generic[T]):
     def __init__(self, room: int = 1) -> None:
         self._room = room
         self._items: deque[T] = deque()
-        self._added = anyio.Event()
-        self._taken = anyio.Event()
+        self._added = asyncio.Event()
+        self._taken = asyncio.Event()
         self._finished = False
         self._abandoned = False
 
@@ -31,7 +30,7 @@ class Outlet(Generic[T]):
         self._items.append(item)
         self._added.set()
         while len(self._items) > self._room and not self._abandoned:
-            self._taken = anyio.Event()
+            self._taken = asyncio.Event()
             await self._taken.wait()
 
     def finish(self) -> None:
@@ -54,7 +53,7 @@ class Outlet(Generic[T]):
         while not self._items:
             if self._finished:
                 raise StopAsyncIteration
-            self._added = anyio.Event()
+            self._added = asyncio.Event()
             await self._added.wait()
         self._taken.set()
         return self._items.popleft()

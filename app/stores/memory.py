@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import anyio
-
 from app.core.clock import NewId, NowMs, now_ms
 from app.core.errors import LogTruncated
 from app.core.logging import bound_ids
@@ -439,7 +437,7 @@ class ThreadLog:
         self.records: deque[Record] = deque()
         self.readers = 0
         self.closed = False
-        self._bell: anyio.Event | None = None
+        self._bell: asyncio.Event | None = None
         """What readers wait for; there only while one does."""
 
     @property
@@ -471,7 +469,7 @@ class ThreadLog:
     async def wait(self) -> None:
         """Wait for the next ``publish`` or ``ring``."""
         if self._bell is None:
-            self._bell = anyio.Event()
+            self._bell = asyncio.Event()
         await self._bell.wait()
 
     def following(self, seq: int) -> list[Record]:
