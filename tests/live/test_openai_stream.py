@@ -1,6 +1,8 @@
 """What our reader makes of a model server's stream, beside what langchain-openai's own makes of it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -122,3 +124,36 @@ async def test_words_that_came_together_are_one_chunk(ours: BaseChatModel, serve
 
     assert "".join(chunks) == text
     assert len(chunks) < len(text) / 6
+
+
+async def test_the_next_turn_has_the_same_connection() -> None:
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
+                await reader.readexactly(int(length))
+                writer.write(
+                    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+                )
+                for data in (b'{"choices":[{"delta":{"content":"Hola"},"finish_reason":null}]}', b"[DONE]"):
+                    event = b"data: " + data + b"\n\n"
+                    writer.write(b"%x\r\n%b\r\n" % (len(event), event))
+                await writer.drain()
+                await asyncio.sleep(0.01)  # the end of the response is a write of its own, as with most servers
+                writer.write(b"0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        async with open_openai_model(
+            model="m", api_key=None, base_url=f"http://127.0.0.1:{port}/v1", temperature=None, timeout_seconds=20
+        ) as model:
+            for _ in range(3):
+                assert "".join([chunk.text async for chunk in model.astream(SAID)]) == "Hola"
+
+    assert connections == 1

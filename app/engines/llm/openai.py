@@ -1,8 +1,9 @@
 """Settings to a chat model: OpenAI itself or any server that speaks its protocol."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
@@ -20,6 +21,7 @@ from app.engines.llm.event_stream import EventStreamDecoder
 _DONE = b"[DONE]"
 _TRY_AGAIN = frozenset({408, 409, 429})
 """Refusals that pass, besides the server's own failures."""
+_END_SECONDS = 0.1
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 8.0
 _LONGEST_ASKED_WAIT_SECONDS = 60.0
 """A server that asks for a longer wait (``Retry-After``) is asked again sooner."""
@@ -81,6 +83,7 @@ class OpenAIChatModel(ChatOpenAI):
                 for piece in _pieces(events):
                     yield AIMessageChunk(content=piece) if isinstance(piece, str) else self._message_chunk(piece)
                 if _DONE in events:
+                    await _until_over(response)
                     return
 
     def _message_chunk(self, chunk: dict[str, Any]) -> AIMessageChunk:
@@ -117,6 +120,14 @@ class OpenAIChatModel(ChatOpenAI):
                         response.close()
                         raise ModelRefusal(response.status, _retry_after(response))
             yield response
+
+
+async def _until_over(response: aiohttp.ClientResponse) -> None:
+    """Wait a moment for the end of the response behind the end of the answer: only then another turn has the line."""
+    with suppress(TimeoutError, aiohttp.ClientError):
+        async with asyncio.timeout(_END_SECONDS):
+            async for _ in response.content.iter_any():
+                pass
 
 
 def _pieces(events: Iterable[bytes]) -> Iterator[str | dict[str, Any]]:
