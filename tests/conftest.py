@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster
+from hypothesis import settings
 
 from app.chaos.services import Postgres, Redis, run_postgres, run_redis
 from app.core.logging import configure_logging
+
+settings.register_profile("unhurried", deadline=None)  # how fast something is says little on a busy machine
+settings.load_profile("unhurried")
 
 CATEGORIES = {"unit", "contract", "integration", "live", "vendor"}
 

@@ -145,5 +145,6 @@ class Rider:
 @asynccontextmanager
 async def rider(url: str, **options: Any) -> AsyncIterator[Rider]:
     """Connect a rider."""
-    async with connect(url, max_size=None, **options) as socket:
+    # Whatever is unread: a client that leaves with a full queue does not see that the server lets it go.
+    async with connect(url, max_size=None, max_queue=None, **options) as socket:
         yield Rider(socket)
