@@ -76,6 +76,7 @@ class Pulse:
         figures: dict[str, Any] = {
             "seconds": round(time.monotonic() - self._since, 1),
             "tasks": len(asyncio.all_tasks()),
+            "objects": len(gc.get_objects()),
             "lag_p50_ms": _quantile(self._lags, 0.5),
             "lag_p99_ms": _quantile(self._lags, 0.99),
             "lag_worst_ms": round(self._worst_lag * 1000, 1),

@@ -65,12 +65,14 @@ def measure(weights: Path, *, minutes: float, callers: int, seed: int, say: Any)
 def _held(server: BenchServer) -> dict[str, float]:
     """Return what the server holds when nobody calls."""
     own, workers = server.memory_mb()
+    pulse = server.pulse()
     return {
         "server MB": round(own, 1),
         "workers MB": round(workers, 1),
         "microphones": server.metric("voztaxi_microphones"),
         "connections": server.metric("voztaxi_connections"),
-        "tasks": float(server.pulse().get("tasks", -1)),
+        "tasks": float(pulse.get("tasks", -1)),
+        "objects": float(pulse.get("objects", -1)),
         "files": float(server.files()),
         "threads": float(server.threads()),
     }
