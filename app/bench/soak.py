@@ -64,8 +64,8 @@ def measure(weights: Path, *, minutes: float, callers: int, seed: int, say: Any)
 
 def _held(server: BenchServer) -> dict[str, float]:
     """Return what the server holds when nobody calls."""
+    pulse = server.pulse()  # first: garbage and what the allocator keeps are given back
     own, workers = server.memory_mb()
-    pulse = server.pulse()
     return {
         "server MB": round(own, 1),
         "workers MB": round(workers, 1),
