@@ -3,6 +3,7 @@
 import asyncio
 
 import anyio
+import anyio.lowlevel
 import structlog
 from fastapi import WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
@@ -21,6 +22,8 @@ FLUSH_SECONDS = 2.0
 """How long a client may take for the last frames before a restart."""
 LOGIN_SECONDS = 10.0
 """How long a client may take to log in, and to renew a login that ran out."""
+_FRAMES_AT_ONCE = 16
+"""While there are more to send, others have a turn after so many: a replay may have thousands."""
 
 
 async def let_in(websocket: WebSocket, services: Services) -> bool:
@@ -60,6 +63,7 @@ class Wire:
         self._max_frame_bytes = settings.max_frame_bytes
         self._send_timeout_seconds = settings.send_timeout_seconds
         self._sending = asyncio.Lock()
+        self._sent = 0
 
     async def receive(self) -> str | bytes | None:
         """Return the next frame; None where the client has left.
@@ -90,6 +94,9 @@ class Wire:
         except TimeoutError as error:
             metrics.SLOW_CLIENTS.inc()
             raise Closing(SLOW_CLIENT) from error
+        self._sent += 1
+        if self._sent % _FRAMES_AT_ONCE == 0:
+            await anyio.lowlevel.checkpoint()
 
     async def close(self, close: Close) -> None:
         """Close the socket, where the client has not left."""

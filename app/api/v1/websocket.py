@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 import anyio
-import anyio.lowlevel
 from anyio.abc import TaskGroup, TaskStatus
 from fastapi import APIRouter, WebSocket
 
@@ -67,10 +66,6 @@ async def websocket_health(services: ServicesDep) -> dict[str, str | int]:
         "active_connections": services.connections.active,
         "service": "websocket_streaming",
     }
-
-
-_FRAMES_AT_ONCE = 16
-"""While there are more to send, others have a turn after so many: a replay may have thousands."""
 
 
 @dataclass(slots=True)
@@ -436,8 +431,6 @@ class Connection:
                 await self._wire.send(self._dialect.encode_record(record))
                 delivery.advance(record.seq)
                 await self._send_sound(listener, delivery)
-                if not record.seq % _FRAMES_AT_ONCE:
-                    await anyio.lowlevel.checkpoint()
 
     async def _deliver_sound(self, listener: Listener, delivery: _Delivery) -> None:
         """Send what is heard and not logged, each after what the log has before it."""
