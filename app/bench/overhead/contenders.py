@@ -58,9 +58,19 @@ _OURS = {
     "LOG_LEVEL": "WARNING",
     "LOG_FILE": "",
 }
-_SOCKET = "/api/v1/ws/chat"
-_INPUT = {"type": "user_input", "thread_id": "$THREAD"}
-_TURN_END = '"type":"turn_end"'
+
+
+def _ours(name: str, what: str, *, has_services: bool = False, **env: str) -> Contender:
+    return Contender(
+        name,
+        what,
+        env={**_OURS, **env},
+        path="/api/v1/ws/chat",
+        say={"type": "user_input", "thread_id": "$THREAD"},
+        end='"type":"turn_end"',
+        has_services=has_services,
+    )
+
 
 CONTENDERS = (
     Contender("floor", "uvicorn, frames made beforehand", "floor.py", has_model=False),
@@ -68,24 +78,9 @@ CONTENDERS = (
     Contender("tutorial", "FastAPI + LangGraph + langchain-openai", "tutorial.py", has_packages=True),
     Contender("pipecat", "pipecat, text in and out", "pipecat_text.py", has_packages=True),
     Contender("openai-agents", "openai-agents behind FastAPI", "openai_agents.py", has_packages=True),
-    Contender(
-        "voztaxi (memory)",
-        "this server, DATABASE_URL=memory://",
-        env={**_OURS, "DATABASE_URL": "memory://"},
-        path=_SOCKET,
-        say=_INPUT,
-        end=_TURN_END,
-    ),
-    Contender("voztaxi", "this server as it comes, on SQLite", env=_OURS, path=_SOCKET, say=_INPUT, end=_TURN_END),
-    Contender(
-        "voztaxi (services)",
-        "this server on Postgres and Redis",
-        env={**_OURS, "AUTO_MIGRATE": "true"},
-        path=_SOCKET,
-        say=_INPUT,
-        end=_TURN_END,
-        has_services=True,
-    ),
+    _ours("voztaxi (memory)", "this server, DATABASE_URL=memory://", DATABASE_URL="memory://"),
+    _ours("voztaxi", "this server as it comes, on SQLite"),
+    _ours("voztaxi (services)", "this server on Postgres and Redis", has_services=True, AUTO_MIGRATE="true"),
 )
 
 

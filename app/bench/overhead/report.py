@@ -46,7 +46,7 @@ def ratio(rows: Sequence[Result], contender: str, key: str, other: str = OURS) -
     rounds: dict[Any, dict[str, float]] = {}
     for row in rows:
         if row.get(key) is not None:
-            rounds.setdefault((row.get("round"), row.get("level")), {})[row["contender"]] = row[key]
+            rounds.setdefault(row.get("round"), {})[row["contender"]] = row[key]
     found = [each[contender] / each[other] for each in rounds.values() if contender in each and each.get(other)]
     return statistics.median(found) if found else None
 
