@@ -48,9 +48,8 @@ class SqliteDriver:
             hide_parameters=True,
         )
         event.listen(self._engine, "connect", _prepare)
-        event.listen(self._engine, "begin", _begin)
         self._threads = CapacityLimiter(_THREADS)
-        self._writer = SqliteWriter(self._engine.execution_options(writes=True))
+        self._writer = SqliteWriter(self._engine)
 
     async def check(self) -> None:
         """See ``Driver``: SQLite's own words, "unable to open database file", do not say what is missing."""
@@ -93,12 +92,11 @@ def _migrate(engine: Engine, work: Work[T]) -> T:
         # with it the rows that refer to it. The switch does nothing inside a transaction.
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
         connection.rollback()
-        connection.execution_options(writes=True)
         try:
             with connection.begin():
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
                 return work(connection)
         finally:
-            connection.execution_options(writes=False)
             connection.exec_driver_sql("PRAGMA foreign_keys=ON")
 
 
@@ -107,7 +105,7 @@ def _is_in_memory(address: URL) -> bool:
 
 
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-    # None: the driver begins no transactions of its own; _begin does where one is meant.
+    # None: the driver begins no transactions of its own. Whoever writes does.
     connection.isolation_level = None
     for pragma in _PRAGMAS:
         connection.execute(pragma)
@@ -121,10 +119,3 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
             # Of two that open a new file one is refused at once. A transaction waits until the other is done.
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("COMMIT")
-
-
-def _begin(connection: Connection) -> None:
-    # IMMEDIATE takes the write lock at once. A transaction that reads first and asks for it later can
-    # be refused without any wait.
-    if connection.get_execution_options().get("writes"):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,17 +1,18 @@
 """The one writer of an SQLite file: a thread, in which writes that wait for each other share a transaction."""
 
 import asyncio
+import sqlite3
 from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import Context, copy_context
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import anyio
 from sqlalchemy.engine import Connection, Engine
 
-from app.stores.sql.drivers.base import CLOSE_SECONDS, Work, undisturbed
+from app.stores.sql.drivers.base import CLOSE_SECONDS, COMMON_FAILURES, Work, undisturbed
 
 T = TypeVar("T")
 
@@ -45,9 +46,11 @@ class SqliteWriter:
 
     A commit costs more than what is committed. So the thread takes all that wait into one transaction,
     each in a savepoint of its own: one that raises takes back what it did, and nothing else.
+    The thread keeps one connection, and says itself where transactions and savepoints begin and end:
+    for SQLAlchemy each of these is a statement like any other, ten times as long as SQLite takes for it.
 
     Args:
-        engine: Begins transactions that may write.
+        engine: Gives the connection; begins no transactions by itself.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -89,6 +92,7 @@ class SqliteWriter:
 
     def _work(self) -> None:
         is_open = True
+        connection: Connection | None = None
         while is_open:
             waiting = [self._queue.get()]
             with suppress(Empty):
@@ -97,36 +101,53 @@ class SqliteWriter:
             is_open = None not in waiting
             writes = [each for each in waiting if each is not None and each.done.set_running_or_notify_cancel()]
             if writes:
-                self._transact(writes)
+                try:
+                    connection = connection or self._engine.connect()
+                    _transact(connection, writes)
+                except BaseException as error:
+                    connection = _given_back(connection)  # the next ones begin with a connection that has no past
+                    for write in writes:
+                        write.fail(error)
                 assert self._loop is not None, "it is known before anything is queued"
                 with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                     self._loop.call_soon_threadsafe(_tell, writes)
-
-    def _transact(self, writes: list[_Write]) -> None:
-        try:
-            with self._engine.begin() as connection:
-                if len(writes) == 1:
-                    writes[0].run(connection)
-                else:
-                    for write in writes:
-                        _run_in_savepoint(write, connection)
-        except BaseException as error:
-            for write in writes:
-                write.fail(error)
-        else:
-            for write in writes:
-                write.succeed()
+        _given_back(connection)
 
 
-def _run_in_savepoint(write: _Write, connection: Connection) -> None:
+def _transact(connection: Connection, writes: list[_Write]) -> None:
+    """Run writes in a transaction; those that did not fail by themselves have succeeded."""
+    with connection.begin():
+        sqlite = cast("sqlite3.Connection", connection.connection.driver_connection)
+        # IMMEDIATE takes the write lock at once. A transaction that reads first and asks for it later can
+        # be refused without any wait.
+        sqlite.execute("BEGIN IMMEDIATE")
+        for write in writes:
+            if len(writes) == 1:
+                write.run(connection)
+            else:
+                _run_in_savepoint(write, connection, sqlite)
+    for write in writes:
+        write.succeed()
+
+
+def _run_in_savepoint(write: _Write, connection: Connection, sqlite: sqlite3.Connection) -> None:
+    sqlite.execute("SAVEPOINT one")
     try:
-        with connection.begin_nested():
-            write.run(connection)
+        write.run(connection)
     except Exception as error:
         # After some errors, a full disk for one, SQLite has taken back the whole transaction.
-        if not connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
+        if not sqlite.in_transaction:
             raise
+        sqlite.execute("ROLLBACK TO one")
         write.fail(error)
+    sqlite.execute("RELEASE one")
+
+
+def _given_back(connection: Connection | None) -> None:
+    """Let go of a connection, whatever became of it."""
+    if connection is not None:
+        with suppress(*COMMON_FAILURES):
+            connection.close()
 
 
 def _tell(writes: list[_Write]) -> None:
