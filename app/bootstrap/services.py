@@ -55,6 +55,7 @@ from app.services.voice import VoiceService
 from app.stores.base import (
     AccountStore,
 )
+from app.stores.endings import StepwiseEndings
 from app.stores.sql.accounts import SqlAccountStore
 from app.taxi.agents import AGENTS
 from app.taxi.context import TaxiDesk
@@ -179,6 +180,8 @@ async def open_services(
             publish=airwaves.publish,
             event_log=stores.event_log,
             conversations=stores.conversations,
+            endings=stores.endings
+            or StepwiseEndings(stores.conversations, stores.event_log, step_seconds=settings.store_timeout_seconds),
             now_ms=now_ms,
             limits=TurnLimits(
                 turn=settings.turn_timeout_seconds,

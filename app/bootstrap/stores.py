@@ -21,6 +21,7 @@ from app.stores.base import (
     AnswerStore,
     BookingStore,
     ConversationStore,
+    Endings,
     EventLog,
     ExplanationSessionStore,
     Lanes,
@@ -45,6 +46,7 @@ from app.stores.sql.answers import SqlAnswerStore
 from app.stores.sql.bookings import SqlBookingStore
 from app.stores.sql.conversations import SqlConversationStore
 from app.stores.sql.database import Database
+from app.stores.sql.endings import SqlEndings
 from app.stores.sql.event_log import SqlEventLog
 from app.stores.sql.outbox import SqlOutbox
 
@@ -64,6 +66,8 @@ class Stores:
     lanes: Lanes
     checkpointer: BaseCheckpointSaver[Any]
     pings: dict[str, Ping]
+    endings: Endings | None = None
+    """None where a turn ends one step after the other."""
     rates: RateCounter = field(default_factory=MemoryRateCounter)
     answers: AnswerStore = field(default_factory=MemoryAnswerStore)
     explanation_sessions: ExplanationSessionStore = field(default_factory=MemoryExplanationSessions)
@@ -107,6 +111,7 @@ async def open_stores(settings: Settings, *, now_ms: NowMs, new_id: NewId) -> As
             lanes=shared.lanes,
             checkpointer=checkpointer,
             pings=pings,
+            endings=shared.endings,
             rates=shared.rates,
             answers=answers,
             explanation_sessions=shared.explanation_sessions,
@@ -122,6 +127,7 @@ class _Shared:
     lanes: Lanes
     rates: RateCounter
     explanation_sessions: ExplanationSessionStore
+    endings: Endings | None = None
 
 
 async def _open_shared(
@@ -163,7 +169,8 @@ async def _open_shared(
     if database is None:
         return _Shared(MemoryEventLog(**limits), MemoryLanes(), rates, sessions)
     sql_log = await stack.enter_async_context(SqlEventLog(database, **limits))
-    return _Shared(sql_log, MemoryLanes(), rates, sessions)
+    endings = SqlEndings(sql_log, seconds=settings.store_timeout_seconds)
+    return _Shared(sql_log, MemoryLanes(), rates, sessions, endings)
 
 
 def open_database(settings: Settings) -> Database:

@@ -1,6 +1,6 @@
 """Conversations, their messages and their turns, as they are stored."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal
@@ -115,6 +115,18 @@ class TurnRecord(BaseModel):
         if self.replaced_message is None or self.replaced_turn is None:
             return None
         return Replaced(self.replaced_message, self.replaced_turn)
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnding:
+    """How a turn ended, and the lines that it made."""
+
+    thread_id: str
+    turn_id: str
+    status: TurnStatus
+    ended_at: int
+    """Milliseconds since the epoch."""
+    messages: Sequence[Message]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 from app.models.account import Account, RefreshToken
 from app.models.booking import Booking
-from app.models.conversation import Conversation, Message, TurnRecord
+from app.models.conversation import Conversation, Message, TurnEnding, TurnRecord
 from app.models.delivery import Delivery, DeliveryKind, DeliveryState, Revision
 from app.models.events import Position, Record, ThreadEvent, TurnStatus
 from app.models.explanations import ExplanationSession, SavedAnswer
@@ -319,6 +319,26 @@ class EventLog(Protocol):
 
     async def forget(self, thread_id: str) -> None:
         """Delete the log of a thread."""
+        ...
+
+
+class Endings(Protocol):
+    """The end of a turn, over the stores that have a part in it."""
+
+    async def end(self, ending: TurnEnding, events: Sequence[ThreadEvent]) -> None:
+        """Save how a turn ended, log its last events, and close it.
+
+        No reader has the events before all else is stored. Repeating it without the events changes nothing.
+        Where only the closing fails, the turn is found and closed later, as after the death of a process.
+
+        Args:
+            ending: What is saved.
+            events: In order; none where they were logged before.
+
+        Raises:
+            StoreError: It may have happened all the same, as with a durable append.
+            LaneLost: Another process has the turns of the thread.
+        """
         ...
 
 

@@ -18,8 +18,8 @@ from anyio import CancelScope, get_cancelled_exc_class
 from app.core.clock import NowMs
 from app.core.deadlines import store_deadline
 from app.core.errors import AgentError as AgentFailure
-from app.core.errors import AppError, StoreError, TtsError, TurnTimeout, as_app_error
-from app.models.conversation import Message, TurnInput
+from app.core.errors import AppError, TtsError, TurnTimeout, as_app_error
+from app.models.conversation import Message, TurnEnding, TurnInput
 from app.models.events import (
     AgentEnd,
     AgentError,
@@ -37,7 +37,7 @@ from app.models.events import (
     TurnStatus,
 )
 from app.pipeline.playback import Playback
-from app.stores.base import ConversationStore, EventLog, Lease
+from app.stores.base import ConversationStore, Endings, EventLog, Lease
 from app.turns.lifecycle import Lifecycle, Phase
 from app.turns.turn import Turn
 
@@ -134,6 +134,7 @@ class TurnRunner:
         pipeline: Makes the stages.
         event_log: Where events are read.
         conversations: Where turns are saved.
+        endings: Save, tell and close them.
         now_ms: The clock.
         limits: How long things may take.
         observers: Make what watches a turn.
@@ -146,6 +147,7 @@ class TurnRunner:
         pipeline: Pipeline,
         event_log: EventLog,
         conversations: ConversationStore,
+        endings: Endings,
         now_ms: NowMs,
         limits: TurnLimits,
         observers: Sequence[Callable[[TurnInput], Observer]] = (),
@@ -154,6 +156,7 @@ class TurnRunner:
         self._pipeline = pipeline
         self._log = event_log
         self._conversations = conversations
+        self._endings = endings
         self._now_ms = now_ms
         self._limits = limits
         self._observers = observers
@@ -277,6 +280,7 @@ class _Run:
         self._log = runner._log
         self._publish = runner._publish
         self._conversations = runner._conversations
+        self._endings = runner._endings
         self._limits = runner._limits
         self._source = EventSource(said.thread_id, said.turn_id, runner._now_ms)
         self._playback = playback
@@ -378,20 +382,17 @@ class _Run:
         try:
             if self._told is None:
                 await self._say_what_is_missing()
-                with store_deadline(self._limits.store):
-                    await self._save(outcome)
-                with store_deadline(self._limits.store):
-                    await self._end(outcome, failure, durable=True)
-            else:
-                with store_deadline(self._limits.store):
-                    await self._save(self._told)
+            ended_as = self._told or outcome
+            lines = await self._settle(ended_as)
+            events = self._last_events(outcome, failure) if self._told is None else []
+            ending = TurnEnding(self._said.thread_id, self._said.turn_id, ended_as, self._source.now_ms(), lines)
+            await self._endings.end(ending, events)
+            self._note_end(events)
+            self.is_closed = True
         except Exception as error:
             log.warning("turn could not be saved", exc_info=error, **self._ids)
             if self._told is None:
                 await self._end_unsaved(failure if outcome == "failed" and failure else as_app_error(error))
-        else:
-            await self._close()
-            self.is_closed = True
 
     @property
     def _ids(self) -> dict[str, str]:
@@ -449,13 +450,15 @@ class _Run:
         for event in self._lifecycle.closing(self._source):
             await self._append(event)
 
-    async def _save(self, outcome: TurnStatus) -> None:
-        if not self._has_begun:
-            await self.begin()
+    async def _settle(self, outcome: TurnStatus) -> Sequence[Message]:
+        """Return the turn's lines; its start is stored by then, and the agents remember no other ones."""
         lines = self._story.messages(outcome)
-        if outcome != "completed":
-            await self._stages.reconcile(lines)
-        await self._conversations.end_turn(self._said.turn_id, outcome, self._source.now_ms(), lines)
+        with store_deadline(self._limits.store):
+            if not self._has_begun:
+                await self.begin()
+            if outcome != "completed":
+                await self._stages.reconcile(lines)
+        return lines
 
     async def _end_unsaved(self, failure: AppError) -> None:
         """Let the rider know that the turn failed, also where nothing can be saved.
@@ -465,29 +468,25 @@ class _Run:
         try:
             with store_deadline(self._limits.store):
                 await self._say_what_is_missing()
-                await self._end("failed", failure, durable=False)
+                events = self._last_events("failed", failure)
+                await self._log.append(self._said.thread_id, events)
+            self._note_end(events)
         except Exception:
             log.exception("turn ended badly", has_terminal_event=self._told is not None, **self._ids)
 
-    async def _close(self) -> None:
-        """Note that nothing is left to do; where that fails, the turn and its end are found later."""
-        try:
-            with store_deadline(self._limits.store):
-                await self._conversations.close_turn(self._said.turn_id)
-        except StoreError as error:
-            log.warning("turn could not be closed", exc_info=error, **self._ids)
-
-    async def _end(self, outcome: TurnStatus, failure: AppError | None, *, durable: bool) -> None:
-        """Log the terminal event, after the reason where there is one."""
-        end = self._source.make(TurnEnd, status=outcome, text=self._story.text, booking_id=self._story.booking_id)
+    def _last_events(self, outcome: TurnStatus, failure: AppError | None) -> list[TurnEvent]:
+        """Return the terminal event, after the reason where there is one."""
         events: list[TurnEvent] = []
         if failure is not None:
             events.append(self._source.make(AgentError, error=failure.message, code=failure.error_code))
         if self._playback is not None:
-            code = TtsError.code if self._playback is not None and self._playback.has_failed else None
-            events.append(self._source.make(TtsEnd, code=code))
-        events.append(end)
-        await self._log.append(self._said.thread_id, events, durable=durable)
-        self._told = outcome
+            events.append(self._source.make(TtsEnd, code=TtsError.code if self._playback.has_failed else None))
+        end = self._source.make(TurnEnd, status=outcome, text=self._story.text, booking_id=self._story.booking_id)
+        return [*events, end]
+
+    def _note_end(self, events: Sequence[TurnEvent]) -> None:
+        """Note that a turn's last events were logged."""
         for event in events:
+            if isinstance(event, TurnEnd):
+                self._told = event.status
             self._note(event)

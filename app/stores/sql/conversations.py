@@ -1,10 +1,11 @@
 """Conversations, their messages and their turns in an SQL database."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import Connection, Delete, bindparam, delete, select, tuple_, update
 
-from app.models.conversation import Conversation, Message, TurnRecord
+from app.models.conversation import Conversation, Message, TurnEnding, TurnRecord
 from app.models.events import TurnStatus
 from app.stores.sql.database import Database
 from app.stores.sql.tables import conversations, messages, turns
@@ -22,7 +23,7 @@ _HOLD = (
 _END = (
     update(turns)
     .where(turns.c.turn_id == bindparam("turn"), turns.c.status == "running")
-    .values(status=bindparam("ended_as"), ended_at=bindparam("at"))
+    .values(status=bindparam("ended_as"), ended_at=bindparam("at"), closed=bindparam("is_closed"))
     .returning(turns.c.thread_id)
 )
 _CLOSE = update(turns).where(turns.c.turn_id == bindparam("turn")).values(closed=True)
@@ -61,17 +62,8 @@ class SqlConversationStore:
 
     async def end_turn(self, turn_id: str, status: TurnStatus, ended_at: int, messages: Sequence[Message]) -> None:
         """See ``ConversationStore``."""
-        ending = {"turn": turn_id, "ended_as": status, "at": ended_at}
-
-        def work(connection: Connection) -> None:
-            # Whoever writes to a conversation holds it first: its messages are numbered in one order, and
-            # two never wait for each other.
-            connection.execute(_HOLD, {"turn": turn_id})
-            thread_id = connection.execute(_END, ending).scalar_one_or_none()
-            if thread_id is not None:
-                _add_messages(connection, thread_id, messages)
-
-        await self._database.write(work)
+        row = {"turn": turn_id, "ended_as": status, "at": ended_at, "is_closed": False}
+        await self._database.write(lambda connection: _end(connection, row, messages))
 
     async def close_turn(self, turn_id: str) -> None:
         """See ``ConversationStore``."""
@@ -151,6 +143,25 @@ class SqlConversationStore:
     async def ping(self) -> None:
         """See ``ConversationStore``."""
         await self._database.ping()
+
+
+def end_and_close(ending: TurnEnding, connection: Connection) -> None:
+    """Store what ``end_turn`` and ``close_turn`` store, in a transaction that others have a part in."""
+    row = {"turn": ending.turn_id, "ended_as": ending.status, "at": ending.ended_at, "is_closed": True}
+    if not _end(connection, row, ending.messages):
+        connection.execute(_CLOSE, {"turn": ending.turn_id})
+
+
+def _end(connection: Connection, row: dict[str, Any], lines: Sequence[Message]) -> bool:
+    """Store the end of a turn, and return whether it was running."""
+    # Whoever writes to a conversation holds it first: its messages are numbered in one order, and
+    # two never wait for each other.
+    connection.execute(_HOLD, {"turn": row["turn"]})
+    thread_id = connection.execute(_END, row).scalar_one_or_none()
+    if thread_id is None:
+        return False
+    _add_messages(connection, thread_id, lines)
+    return True
 
 
 def _cut(thread_id: str, message_id: str) -> Delete:

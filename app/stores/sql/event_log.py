@@ -20,6 +20,7 @@ from app.core.clock import NewId, NowMs
 from app.core.errors import StoreError
 from app.models.events import Position, ThreadEvent
 from app.stores.sql.database import Database
+from app.stores.sql.drivers.base import Work
 from app.stores.sql.journal import Journal, StoredThread, event_rows
 from app.stores.sql.limits import LogLimits
 from app.stores.sql.log_reader import SqlLogReader
@@ -124,6 +125,11 @@ class SqlEventLog:
             else:
                 self._append_now(tail, events)
 
+    async def append_with(self, thread_id: str, events: Sequence[ThreadEvent], work: Work[None]) -> None:
+        """Log events durably, maybe none, in one transaction with ``work``, whose statements come first."""
+        async with self._locked(thread_id) as tail:
+            await self._append_durably(tail, events, work)
+
     def begin(self, thread_id: str) -> None:
         """See ``EventLog``."""
         if self._is_open and thread_id not in self._tails:
@@ -196,13 +202,13 @@ class SqlEventLog:
         self._writer.owe(tail, len(records))
         self._touch(tail)
 
-    async def _append_durably(self, tail: Tail, events: Sequence[ThreadEvent]) -> None:
+    async def _append_durably(self, tail: Tail, events: Sequence[ThreadEvent], work: Work[None] | None = None) -> None:
         """Write events, and publish them once they are committed. The caller holds the lock of ``tail``."""
         records = tail.number(events)
         rows = event_rows(records)
         async with self._changing(tail), self._journal.alone():
             owed = len(tail.unwritten)
-            await self._journal.write([tail.rows_with(rows)])
+            await self._journal.write([tail.rows_with(rows)], along=work)
             # From here on nothing waits: what is committed is published, whoever is cancelled.
             self._writer.settle(tail, owed)
             tail.publish(records)

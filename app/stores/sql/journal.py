@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 from app.core.errors import StoreError
 from app.models.events import EVENT, Position, Record
 from app.stores.sql.database import Database
+from app.stores.sql.drivers.base import Work
 from app.stores.sql.tables import events, journal, threads
 from app.stores.sql.upsert import insert_or_update
 
@@ -120,11 +121,18 @@ class Journal:
         await self._database.execute(update(threads).where(threads.c.thread_id == thread_id).values(**renewed))
         return StoredThread(Position(row.last_seq, new_epoch), row.first_seq, Position(row.last_seq, row.epoch))
 
-    async def write(self, batch: Sequence[ThreadRows]) -> None:
-        """Write events. What is there under the same number is replaced, so that it can be repeated."""
-        await self._database.write(partial(self._write, batch))
+    async def write(self, batch: Sequence[ThreadRows], *, along: Work[None] | None = None) -> None:
+        """Write events. What is there under the same number is replaced, so that it can be repeated.
 
-    def _write(self, batch: Sequence[ThreadRows], connection: Connection) -> None:
+        Args:
+            batch: What is to be written.
+            along: Statements that come first, in the same transaction.
+        """
+        await self._database.write(partial(self._write, batch, along))
+
+    def _write(self, batch: Sequence[ThreadRows], along: Work[None] | None, connection: Connection) -> None:
+        if along is not None:
+            along(connection)
         # first_seq is set once: from then on it is for ``delete_until`` to move.
         heads = [self._head(thread.thread_id, thread.newest, thread.first_seq) for thread in batch]
         insert_or_update(connection, threads, heads, keys=("thread_id",), update=("epoch", "last_seq", "life"))

@@ -6,7 +6,7 @@ from typing import TypeVar
 import anyio
 from anyio import CapacityLimiter, to_thread
 from sqlalchemy import URL, create_engine, event
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Engine
 
 from app.stores.sql.drivers.base import CLOSE_SECONDS, COMMON_FAILURES, Work, undisturbed
 from app.stores.sql.drivers.sqlite_writer import SqliteWriter

@@ -105,13 +105,14 @@ class SqliteWriter:
                     connection = connection or self._engine.connect()
                     _transact(connection, writes)
                 except BaseException as error:
-                    connection = _given_back(connection)  # the next ones begin with a connection that has no past
+                    _give_back(connection)
+                    connection = None  # the next ones begin with one that has no past
                     for write in writes:
                         write.fail(error)
                 assert self._loop is not None, "it is known before anything is queued"
                 with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                     self._loop.call_soon_threadsafe(_tell, writes)
-        _given_back(connection)
+        _give_back(connection)
 
 
 def _transact(connection: Connection, writes: list[_Write]) -> None:
@@ -143,7 +144,7 @@ def _run_in_savepoint(write: _Write, connection: Connection, sqlite: sqlite3.Con
     sqlite.execute("RELEASE one")
 
 
-def _given_back(connection: Connection | None) -> None:
+def _give_back(connection: Connection | None) -> None:
     """Let go of a connection, whatever became of it."""
     if connection is not None:
         with suppress(*COMMON_FAILURES):
