@@ -8,7 +8,7 @@ thread still owes, and reaches its readers the moment it is committed.
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from itertools import islice
 from types import TracebackType
 from typing import Self
@@ -158,7 +158,7 @@ class SqlEventLog:
 
     async def forget(self, thread_id: str) -> None:
         """See ``EventLog``."""
-        async with self._locked(thread_id) as tail, self._changing(tail), self._journal.alone():
+        async with self._locked(thread_id) as tail, self._changing(tail):
             await self._journal.forget(thread_id)
             self._writer.settle(tail, len(tail.unwritten))
             del self._tails[thread_id]
@@ -206,7 +206,7 @@ class SqlEventLog:
         """Write events, and publish them once they are committed. The caller holds the lock of ``tail``."""
         records = tail.number(events)
         rows = event_rows(records)
-        async with self._changing(tail), self._journal.alone():
+        async with self._changing(tail):
             owed = len(tail.unwritten)
             await self._journal.write([tail.rows_with(rows)], along=work)
             # From here on nothing waits: what is committed is published, whoever is cancelled.
@@ -217,14 +217,15 @@ class SqlEventLog:
 
     @asynccontextmanager
     async def _changing(self, tail: Tail) -> AsyncIterator[None]:
-        """Have the stored state put right where a change fails: it may have been committed all the same."""
-        try:
-            yield
-        except BaseException:
-            if not tail.closed:
-                tail.uncertain = True
-                self._writer.owe(tail, 0)
-            raise
+        """Change what is stored of a thread, alone; where that fails, have it put right: it may be committed."""
+        async with tail.storing:
+            try:
+                yield
+            except BaseException:
+                if not tail.closed:
+                    tail.uncertain = True
+                    self._writer.owe(tail, 0)
+                raise
 
     async def _tail(self, thread_id: str) -> Tail:
         """Return the tail of a thread, loaded. Whoever keeps it over an ``await`` counts as a holder."""
@@ -280,11 +281,11 @@ class SqlEventLog:
             await anyio.sleep(self._limits.look_every)
 
     async def _prune_thread(self, thread_id: str, seq: int) -> None:
-        async with self._journal.alone():
-            tail = self._tails.get(thread_id)
-            is_loaded = tail is not None and tail.loaded
-            until = min(seq, tail.written_seq) if tail is not None and is_loaded else seq
+        tail = self._tails.get(thread_id)
+        async with tail.storing if tail is not None else nullcontext():
+            until = min(seq, tail.written_seq) if tail is not None and tail.loaded else seq
             await self._journal.delete_until(thread_id, until)
+            tail = self._tails.get(thread_id)
             if tail is not None and tail.loaded:
                 tail.drop_until(until)
 

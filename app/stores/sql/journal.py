@@ -1,12 +1,10 @@
 """The rows of the event log: what is read and written, and nothing of when."""
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import anyio
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from app.core.errors import StoreError
@@ -82,14 +80,6 @@ class Journal:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._life = 0
-        self._queue = anyio.Lock(fast_acquire=True)
-
-    def alone(self) -> AbstractAsyncContextManager[None]:
-        """Keep everybody else in this process from changing events within the block.
-
-        Whoever acts on what was written does so before the block ends.
-        """
-        return self._queue
 
     async def open(self) -> None:
         """Take the journal, and begin a new life if it was not closed."""

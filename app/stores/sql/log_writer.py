@@ -91,17 +91,25 @@ class LogWriter:
 
     async def _write_batch(self) -> None:
         """Write the oldest rows that are owed, of as many threads as there is room for."""
-        async with self._journal.alone():
-            # Only now, with the journal to itself, does it look at what is owed: a durable append
-            # or a forgotten thread may have changed that while it waited.
-            written: list[tuple[Tail, ThreadRows]] = []
-            room = self._limits.batch
-            for tail in self._owing.values():
+        written: list[tuple[Tail, ThreadRows]] = []
+        room = self._limits.batch
+        try:
+            for tail in list(self._owing.values()):
                 if room <= 0:
                     break
+                if written and tail.storing.locked():
+                    continue  # a durable append takes its rows along
+                await tail.storing.acquire()
+                if self._owing.get(tail.thread_id) is not tail:  # while this waited it was written, or forgotten
+                    tail.storing.release()
+                    continue
                 rows = tail.rows(room)
                 written.append((tail, rows))
                 room -= max(1, len(rows.rows))
-            await self._journal.write([rows for _, rows in written])
+            if written:
+                await self._journal.write([rows for _, rows in written])
             for tail, rows in written:
                 self.settle(tail, len(rows.rows))
+        finally:
+            for tail, _ in written:
+                tail.storing.release()

@@ -1,5 +1,6 @@
 """The newest events of one thread in memory, and which of them still have to be written."""
 
+import asyncio
 from collections import deque
 from collections.abc import Sequence
 
@@ -22,6 +23,8 @@ class Tail(ThreadLog):
         self.thread_id = thread_id
         self.lock = anyio.Lock(fast_acquire=True)
         """Held by whoever loads, appends durably or forgets."""
+        self.storing = asyncio.Lock()
+        """Held by whoever changes what is stored, until what is here agrees with it. Taken after ``lock``."""
         self.touched = 0
         """When it was last used; milliseconds since the epoch."""
         self.holders = 0
@@ -49,7 +52,8 @@ class Tail(ThreadLog):
     @property
     def is_idle(self) -> bool:
         """Whether nothing is lost with it."""
-        return not (self.holders or self.unwritten or self.uncertain or self.lock.locked())
+        is_used = self.holders or self.lock.locked() or self.storing.locked()
+        return not (is_used or self.unwritten or self.uncertain)
 
     @property
     def written_seq(self) -> int:
