@@ -457,7 +457,7 @@ class ThreadLog:
     def publish(self, records: Sequence[Record]) -> None:
         """Let readers have ``records``, which follow the newest."""
         self.records.extend(records)
-        self.last_seq = records[-1].seq
+        self.last_seq += len(records)
         self.ring()
 
     def ring(self) -> None:

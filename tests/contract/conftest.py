@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from threading import get_ident, main_thread
-from typing import Protocol
+from typing import Any, Protocol
 
 import anyio
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import Connection, Executable
+from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.util import await_only
 
 from app.stores.base import AccountStore, BookingStore, ConversationStore, EventLog, Outbox
@@ -304,3 +305,33 @@ async def transaction(database: Database, statement: Executable) -> AsyncIterato
             yield
         finally:
             held.let_go.set()
+
+
+class Commits:
+    """A knob on every commit: ``before`` fails instead of it, ``after`` fails although it happened."""
+
+    def __init__(self) -> None:
+        self.fail = ""
+        self.failed = anyio.Event()
+        self._loop = Loop()
+
+    def note(self) -> None:
+        """Tell whoever waits for a failure."""
+        self._loop.call(self.failed.set)
+
+
+@pytest.fixture
+async def commits(monkeypatch: pytest.MonkeyPatch) -> Commits:
+    """The knob, in place."""
+    knob = Commits()
+    commit = DefaultDialect.do_commit
+
+    def commit_or_fail(dialect: DefaultDialect, connection: Any) -> None:
+        if knob.fail != "before":
+            commit(dialect, connection)
+        if knob.fail:
+            knob.note()
+            raise OSError("the disk is full")
+
+    monkeypatch.setattr(DefaultDialect, "do_commit", commit_or_fail)
+    return knob

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -14,15 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, select
-from sqlalchemy.engine.default import DefaultDialect
 
 from app.core.errors import LogTruncated, StoreError
 from app.models.events import AgentChunk, Position, Record, ThreadEvent, ToolCall, ToolResult, TurnEnd
 from app.stores.base import EventLog, LogReader
 from app.stores.sql.database import Database
+from app.stores.sql.event_log import SqlEventLog
 from app.stores.sql.limits import LogLimits
 from app.stores.sql.tables import events as event_table
-from tests.contract.conftest import DAY_MS, SMALL, Limits, Logs, Loop, MemoryLogs, SqlLogs
+from app.stores.sql.tables import threads as thread_table
+from tests.contract.conftest import DAY_MS, SMALL, Commits, Limits, Logs, MemoryLogs, SqlLogs
 
 pytestmark = pytest.mark.contract
 
@@ -344,7 +344,7 @@ class TestOnAFile:
             assert await read_after(log, 0, epoch=old.epoch) == await read_after(log, 0, epoch=new.epoch)
 
     async def test_a_durable_append_that_fails_was_not_made_and_can_be_repeated(
-        self, sql_logs: SqlLogs, commits: "Commits"
+        self, sql_logs: SqlLogs, commits: Commits
     ) -> None:
         async with sql_logs.open() as log, log.open(T) as reader:
             await log.append(T, chunks(1))
@@ -363,7 +363,7 @@ class TestOnAFile:
 
     @pytest.mark.parametrize("failure", ["before", "after"])
     async def test_after_a_durable_append_that_failed_the_file_agrees_with_what_readers_saw(
-        self, sql_logs: SqlLogs, commits: "Commits", failure: str
+        self, sql_logs: SqlLogs, commits: Commits, failure: str
     ) -> None:
         async with sql_logs.open() as log:
             await log.append(T, chunks(1), durable=True)
@@ -390,7 +390,7 @@ class TestOnAFile:
 
     @pytest.mark.parametrize("failure", ["before", "after"])
     async def test_forgetting_that_fails_can_be_repeated(
-        self, sql_logs: SqlLogs, commits: "Commits", failure: str
+        self, sql_logs: SqlLogs, commits: Commits, failure: str
     ) -> None:
         async with sql_logs.open() as log:
             await log.append(T, chunks(1, 2), durable=True)
@@ -404,7 +404,7 @@ class TestOnAFile:
             await log.forget(T)
             assert (await log.position(T)).seq == 0
 
-    async def test_rows_stay_queued_while_the_database_fails(self, sql_logs: SqlLogs, commits: "Commits") -> None:
+    async def test_rows_stay_queued_while_the_database_fails(self, sql_logs: SqlLogs, commits: Commits) -> None:
         async with sql_logs.open() as log:
             await log.append(T, chunks(0), durable=True)
             commits.fail = "before"
@@ -418,7 +418,7 @@ class TestOnAFile:
             assert texts(await read_after(log, 0)) == ["0", "1", "2", "3"]
 
     async def test_rows_are_written_by_themselves_once_the_database_works_again(
-        self, sql_logs: SqlLogs, commits: "Commits"
+        self, sql_logs: SqlLogs, commits: Commits
     ) -> None:
         async with sql_logs.open() as log:
             await log.position(T)
@@ -437,9 +437,16 @@ class TestOnAFile:
             assert log._writer.backlog == 0
             assert log._writer.is_done
 
-    async def test_a_full_backlog_refuses_all_but_the_end_of_a_turn(
-        self, sql_logs: SqlLogs, commits: "Commits"
-    ) -> None:
+    async def test_what_is_forgotten_while_it_waits_to_be_written_stays_forgotten(self, sql_logs: SqlLogs) -> None:
+        sql_logs.bounds = LogLimits(write_every=3600)
+        async with sql_logs.open() as log:
+            await log.append(T, chunks(1), durable=True)
+            await log.append(T, chunks(2))
+            await asyncio.gather(log.forget(T), log.flush())
+        async with Database(sql_logs.url) as database:
+            assert not await database.rows(select(thread_table.c.thread_id))
+
+    async def test_a_full_backlog_refuses_all_but_the_end_of_a_turn(self, sql_logs: SqlLogs, commits: Commits) -> None:
         sql_logs.bounds = LogLimits(backlog=3)
         async with sql_logs.open() as log:
             await log.position(T)
@@ -552,36 +559,6 @@ class TestOnAFile:
             assert (await log.position(T)).epoch == epoch  # it was closed in order
 
 
-class Commits:
-    """A knob on every commit: ``before`` fails instead of it, ``after`` fails although it happened."""
-
-    def __init__(self) -> None:
-        self.fail = ""
-        self.failed = anyio.Event()
-        self._loop = Loop()
-
-    def note(self) -> None:
-        """Tell whoever waits for a failure."""
-        self._loop.call(self.failed.set)
-
-
-@pytest.fixture
-async def commits(monkeypatch: pytest.MonkeyPatch) -> Commits:
-    """The knob, in place."""
-    knob = Commits()
-    commit = DefaultDialect.do_commit
-
-    def commit_or_fail(dialect: DefaultDialect, connection: Any) -> None:
-        if knob.fail != "before":
-            commit(dialect, connection)
-        if knob.fail:
-            knob.note()
-            raise OSError("the disk is full")
-
-    monkeypatch.setattr(DefaultDialect, "do_commit", commit_or_fail)
-    return knob
-
-
 @asynccontextmanager
 async def crashing(logs: SqlLogs) -> AsyncIterator[EventLog]:
     """Open a log whose process dies at the end of the block, before its next write in the background."""
@@ -676,3 +653,62 @@ async def _follow(log: EventLog, plans: list[list[Append]], readers: list[Read])
         assert mine == [f"{number}.{index}" for index, step in enumerate(plan) for _ in range(step.size)]
     for after_seq, records in seen:
         assert records == whole[after_seq:]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A step on one of several threads."""
+
+    pause: int
+    thread: int
+    what: str
+
+
+changes = st.lists(
+    st.builds(Change, steps, st.integers(0, 2), st.sampled_from(["now", "durable", "forget", "flush", "prune"])),
+    max_size=25,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(plan=changes, bounds=st.sampled_from([SMALL, LogLimits(write_every=0), LogLimits(write_every=3600)]))
+def test_what_is_stored_agrees_with_what_was_told_whatever_happens_to_other_threads(
+    plan: list[Change], bounds: LogLimits
+) -> None:
+    async def run(logs: SqlLogs) -> None:
+        told: dict[int, list[str]] = {number: [] for number in range(3)}
+        # What happens to one thread comes in order; threads do not wait for each other.
+        order = [anyio.Lock() for _ in told]
+
+        async def play(log: SqlEventLog, number: int, step: Change) -> None:
+            thread, text = str(step.thread), str(number)
+            event = chunk(text).model_copy(update={"thread_id": thread})
+            async with order[step.thread]:
+                match step.what:
+                    case "flush":
+                        await log.flush()
+                    case "prune":
+                        await log.prune()
+                    case "forget":
+                        await log.forget(thread)
+                        told[step.thread].clear()
+                    case _:
+                        await log.append(thread, [event], durable=step.what == "durable")
+                        told[step.thread].append(text)
+
+        async with logs.open() as log, anyio.create_task_group() as tasks:
+            for number, step in enumerate(plan):
+                await _yield(step.pause)
+                tasks.start_soon(play, log, number, step)
+        async with logs.open() as log:
+            for thread, expected in told.items():
+                assert (await log.position(str(thread))).seq == len(expected)
+                async with log.open(str(thread), after_seq=0) as reader:
+                    assert texts(await read_until(reader, len(expected)) if expected else []) == expected
+            assert log.backlog == 0
+        async with Database(logs.url) as database:
+            rows = await database.rows(select(event_table.c.thread_id))
+            assert len(rows) == sum(map(len, told.values()))
+
+    with TemporaryDirectory() as folder:
+        asyncio.run(run(SqlLogs(f"sqlite+aiosqlite:///{folder}/log.db", bounds)))
