@@ -54,8 +54,11 @@ class Caller:
     """Where the call comes from; None where it came by no network."""
 
     def saying(self, user_id: str | None) -> "Caller":
-        """Return this caller with the name it gives itself, where it gives one."""
-        return self if user_id is None else replace(self, user_id=user_id)
+        """Return this caller with the name it gives itself, where it gives one.
+
+        It is as stores keep it, for Postgres has no NUL in text.
+        """
+        return self if user_id is None else replace(self, user_id=user_id.replace("\0", "\N{REPLACEMENT CHARACTER}"))
 
 
 ANYONE = Caller()

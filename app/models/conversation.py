@@ -47,6 +47,19 @@ class Conversation(BaseModel):
     created_at: int
     updated_at: int
 
+    def admits(self, owner: str | None, user_id: str | None) -> bool:
+        """Return whether a caller may use it.
+
+        What an account opened is that account's. What somebody opened who was not logged in is open to
+        whoever knows its id: without accounts the id is the key. But who says who they are, and is not
+        who the front end named, is refused.
+
+        Args:
+            owner: The account of the caller.
+            user_id: Who the caller says they are.
+        """
+        return self.owner in (None, owner) and (user_id is None or self.user_id in (None, user_id))
+
 
 @dataclass(frozen=True, slots=True)
 class Replaced:

@@ -20,7 +20,6 @@ from app.core.errors import (
     BadInput,
     Draining,
     DuplicateMessage,
-    ForbiddenThread,
     Overloaded,
     RateLimited,
     StoreError,
@@ -55,8 +54,6 @@ class _Live:
     """What a process that has the thread is told when this turn begins to wait."""
     may_be_known: bool
     """Another process may have run it."""
-    is_early: bool
-    """Nobody had opened the thread when it came: somebody else may be faster."""
     playback: Playback | None
     """What of its answer was spoken and heard; None where it is only read."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
@@ -240,7 +237,8 @@ class StreamingService:
             strategy: What to do if a turn runs.
             message_id: The front end's own name for the message; one name has one turn in a thread.
             is_first: The name was made a moment ago, so nobody can have sent it before.
-            subscription: One that the caller has just opened: whose the thread is need not be asked again.
+            subscription: One that the caller has: whose the thread is was asked there, and is once more when
+                the turn is stored.
             history_lines: Newest lines of the conversation that the model is given.
             replaces: The turn that this one takes the place of; the caller has the thread (``hold``).
             heard_as: The id of the turn, where it was spoken: its partial transcripts have it (``overhear``).
@@ -258,10 +256,8 @@ class StreamingService:
         if self.draining:
             raise Draining
         self.check(text)
-        if subscription is not None and (subscription.thread_id, subscription.caller) == (thread_id, caller):
-            is_early = not subscription.is_open
-        else:
-            is_early = await self._threads.authorise(thread_id, caller) is None
+        if subscription is None or (subscription.thread_id, subscription.caller) != (thread_id, caller):
+            await self._threads.authorise(thread_id, caller)
         turn_id = self.turn_of(thread_id, message_id) if message_id is not None else heard_as or self._new_id()
         may_be_known = message_id is not None and not is_first
         if may_be_known and (self.has(thread_id, turn_id) or await self._runner.has_begun(turn_id)):
@@ -303,7 +299,6 @@ class StreamingService:
                 self._runner.gate(),
                 urge,
                 may_be_known=message_id is not None,
-                is_early=is_early,
                 playback=self._runner.playback() if speak else None,
             )
         )
@@ -508,9 +503,7 @@ class StreamingService:
                     lane.waiting.clear()
                 while lane.waiting and not lease.is_lost:
                     first = lane.waiting[0]
-                    is_new = await self._is_allowed(first) and (
-                        not first.may_be_known or await self._runner.claim(first.said)
-                    )
+                    is_new = not first.may_be_known or await self._runner.claim(first.said)
                     lane.waiting.remove(first)
                     if is_new:
                         await self._run(thread_id, lane, first, lease)
@@ -520,18 +513,6 @@ class StreamingService:
             if self._now_ms() - first.said.received_at > self._limits.wait_seconds * 1000 and first in lane.waiting:
                 lane.waiting.remove(first)
             await anyio.sleep(_AGAIN_SECONDS)
-
-    async def _is_allowed(self, live: _Live) -> bool:
-        """Return whether the thread is still the rider's, now that nobody else can open it."""
-        said = live.said
-        if live.is_early:
-            try:
-                await self._threads.authorise(said.thread_id, Caller(said.owner, said.user_id))
-            except ForbiddenThread:
-                log.warning("somebody else opened the thread first", thread_id=said.thread_id, turn_id=said.turn_id)
-                return False
-            live.is_early = False
-        return True
 
     async def _run(self, thread_id: str, lane: _Lane, live: _Live, lease: Lease) -> None:
         lane.live = live

@@ -50,11 +50,7 @@ class ThreadService:
         self._recordings = recordings
 
     async def authorise(self, thread_id: str, caller: Caller) -> Conversation | None:
-        """Let only those use a thread whose it is.
-
-        What an account opened is that account's. What somebody opened who was not logged in is open to
-        whoever knows its id: without accounts the id is the key. But who says who they are, and is not
-        who the front end named, is refused.
+        """Let only those use a thread whose it is (``Conversation.admits``).
 
         Returns:
             The conversation; None where nobody has opened it yet.
@@ -63,11 +59,7 @@ class ThreadService:
             ForbiddenThread: The thread is somebody else's.
         """
         conversation = await self._conversations.get(thread_id)
-        if conversation is None:
-            return None
-        if conversation.owner not in (None, caller.account_id):
-            raise ForbiddenThread
-        if caller.user_id is not None and conversation.user_id not in (None, caller.user_id):
+        if conversation is not None and not conversation.admits(caller.account_id, caller.user_id):
             raise ForbiddenThread
         return conversation
 

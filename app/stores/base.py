@@ -122,6 +122,9 @@ class ConversationStore(Protocol):
 
         Returns:
             Whether the turn was not known.
+
+        Raises:
+            ForbiddenThread: The conversation is there and does not admit the one given. Nothing was changed.
         """
         ...
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from app.core.clock import NewId, NowMs, now_ms
-from app.core.errors import LogTruncated
+from app.core.errors import ForbiddenThread, LogTruncated
 from app.core.logging import bound_ids
 from app.models.account import Account, RefreshToken
 from app.models.booking import Booking
@@ -222,6 +222,8 @@ class MemoryConversationStore:
     async def begin_turn(self, turn: TurnRecord, message: Message, conversation: Conversation) -> bool:
         """See ``ConversationStore``."""
         known = self._conversations.setdefault(conversation.thread_id, conversation)
+        if not known.admits(conversation.owner, conversation.user_id):
+            raise ForbiddenThread
         self._conversations[conversation.thread_id] = known.model_copy(
             update={
                 "user_id": known.user_id or conversation.user_id,

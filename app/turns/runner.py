@@ -18,7 +18,7 @@ from anyio import CancelScope, get_cancelled_exc_class
 from app.core.clock import NowMs
 from app.core.deadlines import store_deadline
 from app.core.errors import AgentError as AgentFailure
-from app.core.errors import AppError, TtsError, TurnTimeout, as_app_error
+from app.core.errors import AppError, ForbiddenThread, TtsError, TurnTimeout, as_app_error
 from app.models.conversation import Message, TurnEnding, TurnInput
 from app.models.events import (
     AgentEnd,
@@ -171,16 +171,20 @@ class TurnRunner:
         return self._pipeline.playback()
 
     async def claim(self, said: TurnInput) -> bool:
-        """Begin a turn that may have been begun before, and return whether it is new.
+        """Begin a turn that may have been begun before, and return whether it is new, and to be run.
 
         Of a turn that could not be begun nothing is told: its message may be sent again, to be one turn.
+        Nor of one whose thread has become somebody else's.
 
         Raises:
             StoreError: It cannot be known now.
         """
         run = _Run(self, said, self.gate())
-        with CancelScope(shield=True):
-            await run.begin()
+        try:
+            with CancelScope(shield=True):
+                await run.begin()
+        except ForbiddenThread:
+            return False
         return run.is_new
 
     async def run(
@@ -189,7 +193,8 @@ class TurnRunner:
         """Run one turn. Raises only cancellation: a failure is an event.
 
         With ``playback`` the answer is spoken, and a turn that is cut off keeps what was heard of it.
-        Where ``lease`` is lost the turn is another process's to end, and falls silent.
+        Where ``lease`` is lost the turn is another process's to end, and falls silent. Nothing is told in a
+        thread that has become somebody else's.
         """
         run = _Run(self, said, gate, has_begun=is_begun, playback=playback)
         outcome: TurnStatus = "completed"
@@ -203,6 +208,8 @@ class TurnRunner:
         except get_cancelled_exc_class():
             outcome = "interrupted"
             raise
+        except ForbiddenThread:
+            run.is_closed = True  # nothing was begun
         except Exception as error:
             outcome, failure = "failed", as_app_error(error)
             if failure.code == AppError.code:
@@ -210,7 +217,7 @@ class TurnRunner:
         finally:
             if lease.is_lost:
                 log.warning("turn was left to another process", thread_id=said.thread_id, turn_id=said.turn_id)
-            else:
+            elif not run.is_closed:
                 with CancelScope(shield=True):
                     await run.finish(outcome, failure)
             lease.leaves_open |= not run.is_closed
@@ -254,7 +261,7 @@ class TurnRunner:
                 received_at=record.started_at,
                 replaces=record.replaces,
             )
-            run = _Run(self, said, self.gate())
+            run = _Run(self, said, self.gate(), has_begun=True)
             await run.take_up()
             if record.status == "running":
                 await run.finish("failed", AgentFailure("El proceso que respondía se detuvo.", code="worker_lost"))
@@ -317,10 +324,14 @@ class _Run:
     async def begin(self) -> None:
         """Store that the turn runs and what the rider said, before anything is answered."""
         story = self._story
-        with store_deadline(self._limits.store):
-            self.is_new = await self._conversations.begin_turn(
-                story.record(), story.user_message(), story.conversation()
-            )
+        try:
+            with store_deadline(self._limits.store):
+                self.is_new = await self._conversations.begin_turn(
+                    story.record(), story.user_message(), story.conversation()
+                )
+        except ForbiddenThread:
+            log.warning("somebody else opened the thread first", **self._ids)
+            raise
         self._has_begun = True
 
     async def stages(self) -> None:

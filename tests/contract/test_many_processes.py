@@ -63,7 +63,7 @@ async def test_of_many_cancellations_everywhere_at_once_one_happens(processes: l
 async def test_a_turn_that_is_begun_and_ended_everywhere_at_once_happened_once(processes: list[Database]) -> None:
     async def play(process: Database, number: int) -> None:
         store = SqlConversationStore(process)
-        await store.begin_turn(turn(), message(1), conversation(user_id=f"user-{number}"))
+        await store.begin_turn(turn(), message(1), conversation())
         await store.end_turn("turn-1", "completed", 9, [message(2), message(3)])
         await store.close_turn("turn-1")
 
@@ -116,7 +116,7 @@ async def test_turns_that_begin_and_end_while_their_thread_is_forgotten_leave_a_
 async def test_text_that_postgres_cannot_hold_is_stored_all_the_same(processes: list[Database]) -> None:
     store = SqlConversationStore(processes[0])
     said = turn().model_copy(update={"text": "un\0taxi"})
-    await store.begin_turn(said, message(content="un\0taxi"), conversation(user_id="a\0na"))
+    await store.begin_turn(said, message(content="un\0taxi"), conversation(client_id="a\0na"))
 
     assert [each.text for each in await store.unclosed_turns()] == ["un\N{REPLACEMENT CHARACTER}taxi"]
     assert list(await store.messages("thread")) == [message(content="un\0taxi")]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, select
 from sqlalchemy.engine.default import DefaultDialect
 
-from app.core.errors import StoreError
+from app.core.errors import ForbiddenThread, StoreError
 from app.models.booking import Booking, Place
 from app.models.conversation import Conversation, Message, TurnRecord
 from app.models.delivery import cancelled_by_rider, delayed, told_by_fleet
@@ -174,24 +175,44 @@ class TestConversations:
         owners = []
         for number, user in enumerate([None, "ana", "luis", None]):
             client = None if user is None else f"client of {user}"
-            await conversations.begin_turn(turn(number), message(number), conversation(user_id=user, client_id=client))
+            with pytest.raises(ForbiddenThread) if user == "luis" else nullcontext():
+                await conversations.begin_turn(
+                    turn(number), message(number), conversation(user_id=user, client_id=client)
+                )
             found = await conversations.get("thread")
             assert found is not None
             owners.append((found.user_id, found.client_id))
         assert owners == [(None, None), ("ana", "client of ana"), ("ana", "client of ana"), ("ana", "client of ana")]
 
-    async def test_of_many_first_speakers_at_once_one_is_the_owner(self, conversations: ConversationStore) -> None:
-        await asyncio.gather(
-            *(
-                conversations.begin_turn(turn(number), message(number), conversation(user_id=f"user-{number}"))
-                for number in range(20)
-            )
-        )
+    async def test_of_many_first_speakers_at_once_one_is_the_owner_and_the_others_are_refused(
+        self, conversations: ConversationStore
+    ) -> None:
+        refused: list[str] = []
+
+        async def begin(number: int) -> None:
+            try:
+                await conversations.begin_turn(turn(number), message(number), conversation(user_id=f"user-{number}"))
+            except ForbiddenThread:
+                refused.append(f"user-{number}")
+
+        await asyncio.gather(*map(begin, range(20)))
         first = await conversations.get("thread")
-        await conversations.begin_turn(turn(99), message(99), conversation(user_id="late"))
-        assert await conversations.get("thread") == first
         assert first is not None
-        assert first.user_id in {f"user-{number}" for number in range(20)}
+        assert sorted([*refused, str(first.user_id)]) == sorted(f"user-{number}" for number in range(20))
+        assert [each.turn_id.replace("turn", "user") for each in await conversations.unclosed_turns()] == [
+            first.user_id
+        ]
+        assert len(await conversations.messages("thread")) == 1
+
+    async def test_what_an_account_opened_is_begun_in_by_no_other_one(self, conversations: ConversationStore) -> None:
+        own = conversation().model_copy(update={"owner": "ana"})
+        await conversations.begin_turn(turn(1), message(1), own)
+        for owner in (None, "luis"):
+            with pytest.raises(ForbiddenThread):
+                await conversations.begin_turn(turn(2), message(2), own.model_copy(update={"owner": owner}))
+        await conversations.begin_turn(turn(3), message(3), own.model_copy(update={"updated_at": 5}))
+        assert await conversations.get("thread") == own.model_copy(update={"updated_at": 5})
+        assert list(await conversations.messages("thread")) == [message(1), message(3)]
 
     async def test_beginning_a_turn_again_changes_nothing(self, conversations: ConversationStore) -> None:
         assert await conversations.begin_turn(turn(), message(content="first"), conversation())

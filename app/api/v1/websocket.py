@@ -42,6 +42,7 @@ from app.models.inputs import (
     UserInput,
 )
 from app.services.recordings import Recording
+from app.services.streaming_service import Subscription
 from app.services.voice import Speaker, VoiceSession
 from app.stores.base import LogReader
 from app.turns.airwaves import Listener
@@ -74,6 +75,7 @@ class _Delivery:
 
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     stopped: anyio.Event = field(default_factory=anyio.Event)
+    subscription: Subscription | None = None
     sent_seq: int = 0
     sound: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     _awaited: anyio.Event | None = None
@@ -239,6 +241,7 @@ class Connection:
         thread_id = said.thread_id or self._thread_id or self._streaming.new_thread_id()
         was_listening = thread_id in self._deliveries
         await self._listen(thread_id, tasks, caller=caller)
+        delivery = self._deliveries.get(thread_id)
         try:
             await self._streaming.submit(
                 said.text,
@@ -248,6 +251,7 @@ class Connection:
                 language=said.language,
                 strategy=said.multitask_strategy,
                 message_id=said.message_id,
+                subscription=None if delivery is None else delivery.subscription,
                 speak=said.speak or self._is_spoken_to(thread_id),
             )
         except DuplicateMessage as known:
@@ -398,6 +402,7 @@ class Connection:
                     async with self._streaming.subscribe(
                         thread_id, after_seq=after_seq, epoch=epoch, caller=caller, audio_from_ms=audio_from_ms
                     ) as reader:
+                        delivery.subscription = reader
                         if announces:
                             metrics.REPLAYS.labels(str(reader.recovered).lower()).inc()
                             await self._send(await self._services.threads.replay_start(thread_id, reader))

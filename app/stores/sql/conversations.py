@@ -5,11 +5,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Delete, bindparam, delete, select, tuple_, update
 
+from app.core.errors import ForbiddenThread
 from app.models.conversation import Conversation, Message, TurnEnding, TurnRecord
 from app.models.events import TurnStatus
 from app.stores.sql.database import Database
 from app.stores.sql.tables import conversations, messages, turns
-from app.stores.sql.upsert import insert_if_new, insert_new, insert_or_update
+from app.stores.sql.upsert import insert_if_new, insert_new, insert_or_fill
 
 # Building a statement takes longer than running it: those of every turn are built once.
 _CONVERSATION = select(conversations).where(conversations.c.thread_id == bindparam("thread"))
@@ -44,14 +45,16 @@ class SqlConversationStore:
 
         def work(connection: Connection) -> bool:
             # One statement, which also holds the conversation: nobody can forget it from here on.
-            insert_or_update(
+            known = insert_or_fill(
                 connection,
                 conversations,
-                [conversation.model_dump()],
+                conversation.model_dump(),
                 keys=("thread_id",),
                 update=("updated_at",),
                 fill=("user_id", "client_id"),
             )
+            if not Conversation.model_validate(dict(known)).admits(conversation.owner, conversation.user_id):
+                raise ForbiddenThread
             is_new = insert_if_new(connection, turns, turn.model_dump(), keys=("turn_id",))
             if is_new and turn.replaces is not None:
                 connection.execute(_cut(turn.thread_id, message.id))

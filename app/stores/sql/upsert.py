@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, func
+from sqlalchemy import Connection, RowMapping, Table, func
 from sqlalchemy.dialects import postgresql, sqlite
 
 Rows = Sequence[dict[str, Any]]
@@ -24,16 +24,22 @@ def insert_if_new(connection: Connection, table: Table, row: dict[str, Any], *, 
     return bool(result.rowcount)
 
 
-def insert_or_update(
-    connection: Connection, table: Table, rows: Rows, *, keys: Names, update: Names, fill: Names = ()
-) -> None:
-    """Insert ``rows``.
-
-    One whose ``keys`` are there already sets the fields ``update`` of what is there, and the fields
-    ``fill`` that are NULL there.
-    """
+def insert_or_update(connection: Connection, table: Table, rows: Rows, *, keys: Names, update: Names) -> None:
+    """Insert ``rows``. One whose ``keys`` are there already sets the fields ``update`` of what is there."""
     if rows:
-        connection.execute(_insert_or_update(connection.dialect.name, table, keys, update, fill), rows)
+        connection.execute(_insert_or_update(connection.dialect.name, table, keys, update), rows)
+
+
+def insert_or_fill(
+    connection: Connection, table: Table, row: dict[str, Any], *, keys: Names, update: Names, fill: Names
+) -> RowMapping:
+    """Insert ``row``, or set the fields ``update`` of what is there, and the fields ``fill`` that are NULL there.
+
+    Returns:
+        What is there then.
+    """
+    statement = _insert_or_update(connection.dialect.name, table, keys, update, fill)
+    return connection.execute(statement, row).mappings().one()
 
 
 # Building these statements takes longer than running them; there is a handful of each.
@@ -43,11 +49,12 @@ def _insert_new(dialect: str, table: Table, keys: Names) -> Insert:
 
 
 @lru_cache(maxsize=64)
-def _insert_or_update(dialect: str, table: Table, keys: Names, update: Names, fill: Names) -> Insert:
+def _insert_or_update(dialect: str, table: Table, keys: Names, update: Names, fill: Names = ()) -> Any:
     statement = _insert(dialect, table)
     given: dict[str, Any] = {name: statement.excluded[name] for name in update}
     given |= {name: func.coalesce(table.c[name], statement.excluded[name]) for name in fill}
-    return statement.on_conflict_do_update(index_elements=keys, set_=given)
+    filled = statement.on_conflict_do_update(index_elements=keys, set_=given)
+    return filled.returning(table) if fill else filled
 
 
 def _insert(dialect: str, table: Table) -> Insert:
