@@ -1,5 +1,6 @@
-"""How often the garbage collector looks at what lives as long as the process: not again and again."""
+"""What lives as long as the process is not looked at again and again, and what was freed is given back."""
 
+import ctypes
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +8,11 @@ from contextlib import contextmanager
 _NEW_OBJECTS = 10_000
 """Objects between two collections of the youngest. A turn leaves some thousand that do not die by count; clearing
 them away takes some µs each, during which everybody waits: 50,000 at once are 20 to 50 ms."""
+# glibc's names and numbers, of malloc.h.
+_M_MMAP_THRESHOLD = -3
+_M_ARENA_MAX = -8
+_LARGE_BYTES = 128 * 1024
+_ARENAS = 2
 
 
 @contextmanager
@@ -20,8 +26,23 @@ def settled_memory() -> Iterator[None]:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS, *before[1:])
+    _bound_allocator()
     try:
         yield
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
+
+
+def _bound_allocator() -> None:
+    """Have the allocator keep little of what was freed, where it is glibc's.
+
+    glibc gives threads arenas of their own, up to eight for each core, and each keeps the most that was ever in it.
+    And once a large buffer was freed, it takes the next ones of that size from an arena too, between small ones
+    that stay: an hour of sound leaves an arena full of holes. Here threads share two, and what is large, such as an
+    utterance, comes from the system and goes back to it.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, _ARENAS)
+        mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
