@@ -22,7 +22,7 @@ from app.bootstrap import open_services
 from app.core.config import Settings
 from app.core.errors import Misconfigured
 from app.core.logging import configure_logging
-from app.core.memory import settled_memory
+from app.core.memory import bound_allocator, settled_memory
 
 log = structlog.stdlib.get_logger("voztaxi")
 
@@ -49,6 +49,7 @@ def create_app(settings: Settings | None = None, *, open_services: Opener = open
         )
         if settings.exposure is not None:
             raise Misconfigured(settings.exposure)
+        bound_allocator()
         async with open_services(settings) as services, sockets.running(services):
             app.state.services = services
             with drain_on_signal(services), settled_memory():

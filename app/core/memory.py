@@ -26,7 +26,6 @@ def settled_memory() -> Iterator[None]:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS, *before[1:])
-    _bound_allocator()
     try:
         yield
     finally:
@@ -34,13 +33,13 @@ def settled_memory() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _bound_allocator() -> None:
+def bound_allocator() -> None:
     """Have the allocator keep little of what was freed, where it is glibc's.
 
     glibc gives threads arenas of their own, up to eight for each core, and each keeps the most that was ever in it.
     And once a large buffer was freed, it takes the next ones of that size from an arena too, between small ones
     that stay: an hour of sound leaves an arena full of holes. Here threads share two, and what is large, such as an
-    utterance, comes from the system and goes back to it.
+    utterance, comes from the system and goes back to it. To be called before there are threads.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
