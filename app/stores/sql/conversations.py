@@ -157,9 +157,10 @@ def end_and_close(ending: TurnEnding, connection: Connection) -> None:
 
 def _end(connection: Connection, row: dict[str, Any], lines: Sequence[Message]) -> bool:
     """Store the end of a turn, and return whether it was running."""
-    # Whoever writes to a conversation holds it first: its messages are numbered in one order, and
-    # two never wait for each other.
-    connection.execute(_HOLD, {"turn": row["turn"]})
+    if connection.dialect.name == "postgresql":
+        # Whoever writes to a conversation holds it first: its messages are numbered in one order, and
+        # two never wait for each other. SQLite has one writer at a time.
+        connection.execute(_HOLD, {"turn": row["turn"]})
     thread_id = connection.execute(_END, row).scalar_one_or_none()
     if thread_id is None:
         return False

@@ -17,8 +17,8 @@ class LogLimits:
     """Unwritten rows beyond which appending fails."""
     batch: int = 1_000
     """Rows per transaction."""
-    write_every: float = 0.03
-    """How long rows gather before they are written."""
+    write_every: float = 0.1
+    """How long rows gather before they are written: with a token each 20 ms, five in a transaction."""
     longest_backoff: float = 2.0
     """Longest pause between attempts while the database fails."""
     look_every: float = 0.25
