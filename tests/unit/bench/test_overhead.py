@@ -134,3 +134,17 @@ def test_the_chart_has_a_bar_for_each_and_marks_ours() -> None:
     assert [bar.get("class") for bar in bars] == ["bar", "bar ours"]
     assert float(str(bars[1].get("width"))) == pytest.approx(4 * float(str(bars[0].get("width"))), rel=0.02)
     assert "2 < 3 cores" in "".join(drawn.itertext())
+
+
+def test_who_has_no_figure_has_the_reason_in_the_chart() -> None:
+    rows = [
+        {"contender": "proxy", "connections": 300, "whole_p50_ms": 1280.0},
+        {"contender": "tutorial", "connections": 300, "skipped": "saturated at 100"},
+    ]
+
+    [(_, _, bars)] = chart.panels_of({"paced": rows})
+    drawn = ElementTree.fromstring(chart.draw([("A turn", "ms", bars)], ""))
+
+    assert bars == [("proxy", 1280.0), ("tutorial", "saturated at 100")]
+    assert len([each for each in drawn.iter() if each.tag.endswith("rect")]) == 1
+    assert "saturated at 100" in "".join(drawn.itertext())
