@@ -108,9 +108,9 @@ class Server(Service):
 
     def __init__(self, command: Sequence[str], *, folder: Path, port: int, env: Mapping[str, str]) -> None:
         self.port = port
-        self._env = dict(env)
+        self.env = dict(env)
         url = f"http://127.0.0.1:{port}"
-        super().__init__(command, folder=folder, url=url, ask=lambda: answers_health(url), env=self._env)
+        super().__init__(command, folder=folder, url=url, ask=lambda: answers_health(url), env=self.env)
 
     def fill_log(self, first: int, events: int) -> None:
         """Stop it, log events of conversations in its place, and start it again.
@@ -125,7 +125,7 @@ class Server(Service):
         self.stop()
         command = [sys.executable, "-m", "app.bench.overhead.fill", str(first), str(events)]
         with (self.folder / "log.txt").open("ab") as log:
-            subprocess.run(command, check=True, cwd=self.folder, env=self._env, stdout=log, stderr=log)  # noqa: S603 - ours
+            subprocess.run(command, check=True, cwd=self.folder, env=self.env, stdout=log, stderr=log)  # noqa: S603 - ours
         self.start()
 
 

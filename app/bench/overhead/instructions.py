@@ -35,8 +35,7 @@ def counted(contender: Contender, server: Server) -> dict[str, Any]:
     with loading(asked) as load:
         _tell(server, "--instr=on")
         found = load.run()
-        _tell(server, "--instr=off")
-        _tell(server, "--dump")
+        _tell(server, "--dump")  # before it counts no more: that would set all to nothing
     [dump] = server.folder.glob("callgrind.*.1")
     summary = _SUMMARY.search(dump.read_text(encoding="utf-8", errors="replace"))
     assert summary is not None, "callgrind always writes it"
@@ -44,4 +43,6 @@ def counted(contender: Contender, server: Server) -> dict[str, Any]:
 
 
 def _tell(server: Server, what: str) -> None:
-    subprocess.run(["callgrind_control", what, str(server.pid)], check=True, capture_output=True, timeout=120)  # noqa: S603, S607 - valgrind's
+    # In the server's environment: the two meet at files that are named by USER and HOST, and HOST is a setting of ours.
+    command = ["callgrind_control", what, str(server.pid)]
+    subprocess.run(command, check=True, capture_output=True, timeout=120, env=server.env)  # noqa: S603 - valgrind's
