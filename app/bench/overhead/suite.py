@@ -154,7 +154,7 @@ class Suite:
         rows: list[Result] = []
         stopped: dict[str, str] = {}
         for level in self._effort.levels:
-            alone = self._model_ms(turns=2, connections=level, each_ms=PACE_MS)
+            alone = self._model_ms(turns=3, connections=level, each_ms=PACE_MS)
 
             def measured(each: Contender, level: int = level, alone: float = alone) -> Result:
                 if each.name in stopped:
