@@ -1,6 +1,7 @@
 """``voztaxi bench overhead``: what the chain costs beside other ways to write it, as tables, JSON and a chart."""
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -28,7 +29,7 @@ def run_overhead_bench(
     """
     try:
         from app.bench.overhead import chart, contenders, guard, report
-        from app.bench.overhead.suite import Effort, Suite
+        from app.bench.overhead.suite import DEAR_ROUNDS, Effort, Suite
         from app.bench.servers import machine
     except ModuleNotFoundError as error:
         typer.echo(f"voztaxi bench needs {error.name}: run it in a checkout, after scripts/install --dev", err=True)
@@ -39,22 +40,33 @@ def run_overhead_bench(
         raise typer.Exit(2)
     chosen = [known[name] for name in names or known]
     theirs = contenders.versions() if any(each.has_packages for each in chosen) else {}
-    effort = Effort(rounds=rounds)
+    effort = Effort(rounds=rounds, dear_rounds=min(rounds, DEAR_ROUNDS))
     if quick:
         effort = Effort(
             rounds=rounds,
+            dear_rounds=1,
             burst_seconds=1,
             paced_seconds=1,
             levels=(1, 10),
             memory_connections=20,
             conversations=1,
+            log_events=(1_000, 10_000),
         )
     say: Callable[[str], None] = Progress()
-    result: dict[str, Any] = {"machine": machine(), "versions": {"voztaxi": version("voztaxi"), **theirs}}
+    seconds: dict[str, float] = {}
+    result: dict[str, Any] = {
+        "machine": machine(),
+        "versions": {"voztaxi": version("voztaxi"), **theirs},
+        "seconds": seconds,
+    }
     out.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
     with Suite(chosen, effort, say) as suite:
+        seconds["start"] = round(time.monotonic() - began, 1)
         for part in parts:
+            began = time.monotonic()
             result[part] = getattr(suite, part)()
+            seconds[part] = round(time.monotonic() - began, 1)
             _write(out / "overhead.json", json.dumps(result, indent=1))  # what was measured outlives what fails next
     pinned = ", ".join(f"{name} {each}" for name, each in result["versions"].items())
     shown = f"{headline(result['machine'])}\n{pinned}\n\n{report.render(result)}"

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from app.bench.overhead.contenders import CONTENDERS, Contender
+from app.bench.overhead.suite import Effort, Suite
 from tests.live.server import ROOT
 
 pytestmark = pytest.mark.live
@@ -34,3 +36,16 @@ def test_everybody_delivers_every_token_and_is_compared(tmp_path: Path) -> None:
     assert all(row["first_token_p50_ms"] > row["model_ms"] for row in found["first"])
     assert "What a token costs" in (tmp_path / "overhead.txt").read_text()
     assert (tmp_path / "overhead.svg").read_text().startswith("<svg")
+    assert "How long it took" in done.stdout
+
+
+def test_who_does_not_start_costs_the_others_nothing() -> None:
+    [proxy] = [each for each in CONTENDERS if each.name == "proxy"]
+    absent = Contender("absent", "a program that is not there", "absent.py")
+
+    with Suite((absent, proxy), Effort(rounds=1, burst_seconds=0.5), lambda _: None) as suite:
+        failed, measured = suite.burst()
+
+    assert "absent.py" in failed["failed"]
+    assert measured["contender"] == "proxy"
+    assert measured["wrong"] == 0

@@ -7,6 +7,8 @@ from typing import Any
 from app.bench.overhead.report import median, names
 
 Result = dict[str, Any]
+Bar = tuple[str, float | str]
+"""Who, and the figure, or why there is none."""
 
 _WIDTH, _LABEL, _BAR, _GAP = 860, 190, 20, 8
 _STYLE = """
@@ -20,11 +22,11 @@ text { font: 13px system-ui, sans-serif; fill: #1f2933 }
 """
 
 
-def draw(panels: Sequence[tuple[str, str, Sequence[tuple[str, float]]]], foot: str) -> str:
+def draw(panels: Sequence[tuple[str, str, Sequence[Bar]]], foot: str) -> str:
     """Return bars.
 
     Args:
-        panels: Title, unit, and who has which figure: less is better.
+        panels: Title, unit, and who has which figure, or why none: less is better.
         foot: What it was measured on.
     """
     parts: list[str] = []
@@ -33,18 +35,21 @@ def draw(panels: Sequence[tuple[str, str, Sequence[tuple[str, float]]]], foot: s
         y += 22
         parts.append(f'<text class="title" x="0" y="{y}">{escape(title)}</text>')
         y += 10
-        most = max((value for _, value in bars), default=1.0) or 1.0
+        most = max((value for _, value in bars if not isinstance(value, str)), default=1.0) or 1.0
         room = _WIDTH - _LABEL - 110
         for name, value in bars:
-            length = max(2.0, room * value / most)
-            kind = "bar ours" if name.startswith("voztaxi") else "bar"
             middle = y + _BAR * 0.72
-            shown = f"{value:,.0f}" if value >= 100 else f"{value:,.1f}"
-            parts += [
-                f'<text x="{_LABEL - 10}" y="{middle:.0f}" text-anchor="end">{escape(name)}</text>',
-                f'<rect class="{kind}" x="{_LABEL}" y="{y}" width="{length:.0f}" height="{_BAR}" rx="3"/>',
-                f'<text x="{_LABEL + length + 8:.0f}" y="{middle:.0f}">{shown} {escape(unit)}</text>',
-            ]
+            parts.append(f'<text x="{_LABEL - 10}" y="{middle:.0f}" text-anchor="end">{escape(name)}</text>')
+            if isinstance(value, str):
+                parts.append(f'<text class="small" x="{_LABEL}" y="{middle:.0f}">{escape(value)}</text>')
+            else:
+                length = max(2.0, room * value / most)
+                kind = "bar ours" if name.startswith("voztaxi") else "bar"
+                shown = f"{value:,.0f}" if value >= 100 else f"{value:,.1f}"
+                parts += [
+                    f'<rect class="{kind}" x="{_LABEL}" y="{y}" width="{length:.0f}" height="{_BAR}" rx="3"/>',
+                    f'<text x="{_LABEL + length + 8:.0f}" y="{middle:.0f}">{shown} {escape(unit)}</text>',
+                ]
             y += _BAR + _GAP
         y += 14
     y += 10
@@ -57,7 +62,7 @@ def draw(panels: Sequence[tuple[str, str, Sequence[tuple[str, float]]]], foot: s
     )
 
 
-def panels_of(result: Result) -> list[tuple[str, str, list[tuple[str, float]]]]:
+def panels_of(result: Result) -> list[tuple[str, str, list[Bar]]]:
     """Return what is drawn of a run."""
     wanted = (
         ("burst", "processor_us_a_token", "CPU for each token, in bursts", "µs", None),
@@ -65,10 +70,18 @@ def panels_of(result: Result) -> list[tuple[str, str, list[tuple[str, float]]]]:
         ("paced", "whole_p50_ms", "A turn at 20 ms a token, 300 clients (ideal 1,260)", "ms", 300),
         ("memory", "active_kib", "Memory of an active connection", "KiB", None),
     )
-    panels = []
+    panels: list[tuple[str, str, list[Bar]]] = []
     for part, key, title, unit, level in wanted:
         rows = [row for row in result.get(part, ()) if level is None or row["connections"] == level]
-        bars = [(name, value) for name in names(rows) if (value := median(rows, name, key)) is not None]
-        if bars:
+        bars: list[Bar] = []
+        for name in names(rows):
+            value = median(rows, name, key)
+            bars.append((name, _why(rows, name) if value is None else value))
+        if any(not isinstance(value, str) for _, value in bars):
             panels.append((title, unit, bars))
     return panels
+
+
+def _why(rows: Sequence[Result], contender: str) -> str:
+    """Return why somebody has no figure."""
+    return next((row["skipped"] for row in rows if row["contender"] == contender and "skipped" in row), "failed")

@@ -3,21 +3,22 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import httpx
-
 from app.bench.servers import ROOT, answers_health, inherited
-from app.chaos.services import Service, free_port, run_postgres, run_redis
+from app.chaos.services import NotReady, Service, free_port, run_postgres, run_redis
 
 _FOLDER = ROOT / "benchmarks" / "contenders"
 _PYTHON = str(_FOLDER / ".venv" / "bin" / "python")
 _SHOWN = ("uvicorn", "aiohttp", "fastapi", "langgraph", "langchain-openai", "openai", "pipecat-ai", "openai-agents")
 """Whose versions are told."""
+_MEMORY = "memory://"
+_START_SECONDS = 240
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ class Contender:
     def is_ours(self) -> bool:
         """Whether it is this server."""
         return not self.program
+
+    @property
+    def has_log(self) -> bool:
+        """Whether it logs events where another process can open the log."""
+        return self.is_ours and self.env.get("DATABASE_URL") != _MEMORY
 
     def message(self, text: str) -> str:
         """Return what a client sends to say something."""
@@ -78,7 +84,7 @@ CONTENDERS = (
     Contender("tutorial", "FastAPI + LangGraph + langchain-openai", "tutorial.py", has_packages=True),
     Contender("pipecat", "pipecat, text in and out", "pipecat_text.py", has_packages=True),
     Contender("openai-agents", "openai-agents behind FastAPI", "openai_agents.py", has_packages=True),
-    _ours("voztaxi (memory)", "this server, DATABASE_URL=memory://", DATABASE_URL="memory://"),
+    _ours("voztaxi (memory)", f"this server, DATABASE_URL={_MEMORY}", DATABASE_URL=_MEMORY),
     _ours("voztaxi", "this server as it comes, on SQLite"),
     _ours("voztaxi (services)", "this server on Postgres and Redis", has_services=True, AUTO_MIGRATE="true"),
 )
@@ -92,8 +98,59 @@ def versions() -> dict[str, str]:
     return dict(zip(_SHOWN, done.stdout.split(), strict=True))
 
 
+class Server(Service):
+    """A contender that runs.
+
+    Args:
+        command: What starts it.
+        folder: Where it runs; empty at first.
+        port: Where it listens.
+        env: Its whole environment.
+    """
+
+    def __init__(self, command: Sequence[str], *, folder: Path, port: int, env: Mapping[str, str]) -> None:
+        self.port = port
+        self.env = dict(env)
+        url = f"http://127.0.0.1:{port}"
+        super().__init__(command, folder=folder, url=url, ask=lambda: answers_health(url), env=self.env)
+
+    def wait_until_ready(self) -> None:
+        """Wait until it answers, for minutes: that is what a start takes under valgrind.
+
+        Raises:
+            RuntimeError: It ended, or does not answer; the message ends with its log. It runs no more.
+        """
+        deadline = time.monotonic() + _START_SECONDS
+        while self.is_running and time.monotonic() < deadline:
+            try:
+                answers_health(self.url)
+            except NotReady:
+                time.sleep(0.02)
+            else:
+                return
+        self.kill()
+        log = (self.folder / "log.txt").read_text(encoding="utf-8", errors="replace")
+        raise RuntimeError(f"it did not start:\n{log}")
+
+    def fill_log(self, first: int, events: int) -> None:
+        """Stop it, log events of conversations in its place, and start it again.
+
+        Args:
+            first: Number of the first conversation.
+            events: How many.
+
+        Raises:
+            subprocess.CalledProcessError: They could not be logged.
+        """
+        self.stop()
+        command = [sys.executable, "-m", "app.bench.overhead.fill", str(first), str(events)]
+        with (self.folder / "log.txt").open("ab") as log:
+            subprocess.run(command, check=True, cwd=self.folder, env=self.env, stdout=log, stderr=log)  # noqa: S603 - ours
+        self.start()
+
+
 @contextmanager
-def running(contender: Contender, model: str, *, under: Sequence[str] = (), **env: str) -> Iterator[Service]:
+def running(contender: Contender, model: str, *, under: Sequence[str] = (), **env: str) -> Iterator[Server]:
     """Start a contender in an empty folder, and stop it.
 
     Args:
@@ -105,7 +162,6 @@ def running(contender: Contender, model: str, *, under: Sequence[str] = (), **en
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="voztaxi-bench-")))
         port = free_port()
-        url = f"http://127.0.0.1:{port}"
         settings = {"OPENAI_BASE_URL": f"{model}/v1", "OPENAI_API_KEY": "none", "MODEL": "steady", "HOST": "127.0.0.1"}
         if contender.has_services:
             settings["DATABASE_URL"] = stack.enter_context(run_postgres()).url
@@ -115,12 +171,7 @@ def running(contender: Contender, model: str, *, under: Sequence[str] = (), **en
             python = _PYTHON if contender.has_packages else sys.executable
             command = [python, str(_FOLDER / contender.program), str(port)]
         given = {**inherited(), **settings, "PORT": str(port), **contender.env, **env}
-        service = Service([*under, *command], folder=folder, url=url, ask=lambda: answers_health(url), env=given)
-        stack.callback(service.stop)
-        service.start()
-        yield service
-
-
-def port_of(service: Service) -> int:
-    """Return where a server listens."""
-    return httpx.URL(service.url).port or 80
+        server = Server([*under, *command], folder=folder, port=port, env=given)
+        stack.callback(server.stop)
+        server.start()
+        yield server

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from app.bench.overhead.report import ratio
+from app.bench.overhead.report import ratio, wrong_turns
 
 _PART, _FIGURE, _FLOOR = "burst", "processor_us_a_token", "proxy"
 """A machine that is slow or busy is so to a bare proxy as well, in the same round."""
@@ -16,14 +16,14 @@ def ratios(result: Mapping[str, Any], names: Mapping[str, float]) -> dict[str, f
 
 
 def exceeded(result: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[str]:
-    """Return what takes more than the baseline allows, a line each.
+    """Return what takes more than the baseline allows, and whose turns were wrong, a line each.
 
     Args:
         result: Of a run with the part ``burst``.
         baseline: ``ratios``, who takes how many times what the proxy takes, and ``margin``, what that may grow by.
     """
     margin = baseline["margin"]
-    problems = []
+    problems = wrong_turns(result)
     for name, found in ratios(result, baseline["ratios"]).items():
         most = baseline["ratios"][name] * margin
         if found is None:

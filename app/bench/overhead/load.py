@@ -1,9 +1,9 @@
 """The clients of a measurement: many WebSockets in one process, as cheap as they can be.
 
 ``python -m app.bench.overhead.load`` reads an ``Order`` as JSON from its standard input, opens the connections, has
-each of them take turns to warm up, prints ``ready`` and waits for a line. Then it takes the turns that are measured
-and prints a ``Harvest`` as JSON. Frames are looked at with a search of bytes: to parse them would cost this process
-more than the servers.
+each of them take turns to warm up, prints ``{}`` and waits for a line. Then it takes the turns that are measured and
+prints a ``Harvest`` as JSON. Where it is not served it prints why, as ``failed``, and ends. Frames are looked at with a
+search of bytes: to parse them would cost this process more than the servers.
 """
 
 import asyncio
@@ -18,7 +18,6 @@ from typing import cast
 import uvloop
 
 _HANDSHAKE_SECONDS = 120.0
-_TURN_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +45,8 @@ class Order:
     """After so many a connection begins another conversation."""
     spread_ms: float = 0
     """The connections begin at even distances within so long; 0 for all at once."""
+    limit_seconds: float = 60
+    """Of the turns to warm up, and of those that are measured. Who needs longer has failed."""
 
 
 @dataclass(slots=True)
@@ -198,17 +199,16 @@ async def run(order: Order) -> None:
         until = loop.time() + seconds
         while turns > 0 or loop.time() < until:
             turns -= 1
-            async with asyncio.timeout(_TURN_SECONDS):
-                await connection.take_turn()
+            await connection.take_turn()
 
     async def all_talk(turns: int, seconds: float) -> None:
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.timeout(order.limit_seconds), asyncio.TaskGroup() as group:
             for number, each in enumerate(connections):
                 later = order.spread_ms / 1000 * number / order.connections
                 group.create_task(talk(each, turns, seconds, later))
 
     await all_talk(order.warm_up, 0)
-    _tell("ready")
+    _tell("{}")
     await loop.run_in_executor(None, sys.stdin.readline)
     for each in connections:
         each.is_counted = True
@@ -227,5 +227,16 @@ def _tell(line: str) -> None:
     sys.stdout.flush()
 
 
+async def main() -> None:
+    """Run the order of the standard input."""
+    order = Order(**json.loads(sys.stdin.readline()))
+    try:
+        await run(order)
+    except* TimeoutError:
+        _tell(json.dumps({"failed": f"not done after {order.limit_seconds:.0f} s"}))
+    except* OSError as group:
+        _tell(json.dumps({"failed": str(group.exceptions[0])}))
+
+
 if __name__ == "__main__":
-    uvloop.run(run(Order(**json.loads(sys.stdin.readline()))))
+    uvloop.run(main())

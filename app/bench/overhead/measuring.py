@@ -11,11 +11,10 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
-from app.bench.overhead.contenders import Contender, port_of
+from app.bench.overhead.contenders import Contender, Server
 from app.bench.overhead.load import Order
 from app.bench.overhead.model import MARK, wish
 from app.bench.servers import inherited
-from app.chaos.services import Service
 
 Result = dict[str, Any]
 
@@ -40,7 +39,7 @@ def resident_kib(pid: int) -> float:
     return sum(float(each.memory_info().rss) for each in processes(pid)) / 1024
 
 
-def pin(server: Service, core: int) -> None:
+def pin(server: Server, core: int) -> None:
     """Give a server one core."""
     for each in processes(server.pid):
         each.cpu_affinity([core])
@@ -48,7 +47,11 @@ def pin(server: Service, core: int) -> None:
 
 @contextmanager
 def loading(order: Order) -> Iterator["Load"]:
-    """Start the clients; they have warmed up when this yields."""
+    """Start the clients; they have warmed up when this yields.
+
+    Raises:
+        Failed: They were not served.
+    """
     command = [sys.executable, "-m", "app.bench.overhead.load"]
     with subprocess.Popen(  # noqa: S603 - ours
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=inherited(), text=True
@@ -61,6 +64,10 @@ def loading(order: Order) -> Iterator["Load"]:
             process.kill()
 
 
+class Failed(Exception):
+    """A contender could not be measured; the message says why."""
+
+
 class Load:
     """The clients."""
 
@@ -71,30 +78,36 @@ class Load:
     def warm_up(self) -> None:
         """Open the connections and let each take its turns that do not count."""
         self._tell(json.dumps(asdict(self._order)))
-        self._hear("ready")
+        self._hear()
 
     def run(self) -> Result:
-        """Take the turns that are measured; the connections stay open."""
+        """Take the turns that are measured, and return a ``Harvest``; the connections stay open.
+
+        Raises:
+            Failed: They were not served.
+        """
         self._tell("go")
-        result: Result = json.loads(self._hear())
-        return result
+        return self._hear()
 
     def _tell(self, line: str) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
 
-    def _hear(self, expected: str | None = None) -> str:
+    def _hear(self) -> Result:
         assert self._process.stdout is not None
-        line = self._process.stdout.readline().strip()
-        if not line or (expected is not None and line != expected):
-            raise RuntimeError(f"the clients ended: {line}")
-        return line
+        line = self._process.stdout.readline()
+        if not line:
+            raise Failed("the clients ended")
+        heard: Result = json.loads(line)
+        if "failed" in heard:
+            raise Failed(heard["failed"])
+        return heard
 
 
 def order(
     contender: Contender,
-    server: Service,
+    server: Server,
     *,
     connections: int,
     seconds: float,
@@ -105,10 +118,11 @@ def order(
     warm_up: int = 2,
     turns_of_thread: int = 4,
     spread_ms: float = 0,
+    limit_seconds: float = 60,
 ) -> Order:
-    """Return what the clients of a contender are to do."""
+    """Return what the clients of a contender are to do: see ``Order``, and ``wish`` for the tokens."""
     return Order(
-        port=port_of(server),
+        port=server.port,
         path=contender.path,
         say=contender.message(wish(tokens, first_ms=first_ms, each_ms=each_ms)),
         token=MARK,
@@ -120,11 +134,16 @@ def order(
         warm_up=warm_up,
         turns_of_thread=turns_of_thread,
         spread_ms=spread_ms,
+        limit_seconds=limit_seconds,
     )
 
 
-def measure(contender: Contender, server: Service, asked: Order) -> Result:
-    """Let the clients do what is asked, and return what they saw and what the server used."""
+def measure(contender: Contender, server: Server, asked: Order) -> Result:
+    """Let the clients do what is asked, and return what they saw and what the server used.
+
+    Raises:
+        Failed: They were not served.
+    """
     with loading(asked) as load:
         used, began = processor_seconds(server.pid), time.monotonic()
         harvest = load.run()

@@ -6,20 +6,35 @@ import time
 from app.bench.overhead.model import MARK, wish
 
 
-def model_first_token_ms(port: int, *, turns: int, tokens: int = 64) -> list[float]:
-    """Ask the model on one connection, again and again.
+def model_first_token_ms(
+    port: int, *, turns: int, tokens: int = 64, connections: int = 1, each_ms: int = 0
+) -> list[float]:
+    """Ask the model, on each connection again and again.
 
     Args:
         port: Where it listens.
-        turns: How often.
+        turns: How often on each.
         tokens: Of each answer.
+        connections: How many at once; they begin at even distances within an answer.
+        each_ms: Between two tokens, in milliseconds.
     """
-    return asyncio.run(_ask(port, turns, tokens))
+
+    async def ask_all() -> list[float]:
+        apart = tokens * each_ms / 1000 / connections
+        async with asyncio.TaskGroup() as group:
+            asked = [
+                group.create_task(_ask(port, turns, wish(tokens, each_ms=each_ms), later=apart * number))
+                for number in range(connections)
+            ]
+        return [each for task in asked for each in task.result()]
+
+    return asyncio.run(ask_all())
 
 
-async def _ask(port: int, turns: int, tokens: int) -> list[float]:
+async def _ask(port: int, turns: int, text: str, *, later: float) -> list[float]:
+    await asyncio.sleep(later)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    body = f'{{"messages":[{{"role":"user","content":"{wish(tokens)}"}}]}}'
+    body = f'{{"messages":[{{"role":"user","content":"{text}"}}]}}'
     request = f"POST /v1/chat/completions HTTP/1.1\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
     found = []
     for _ in range(turns):
