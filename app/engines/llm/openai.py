@@ -5,6 +5,8 @@ import json
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx
@@ -49,10 +51,18 @@ class OpenAIChatModel(ChatOpenAI):
     """
 
     _http: aiohttp.ClientSession = PrivateAttr()
+    _url: str = PrivateAttr()
+    _headers: dict[str, str] = PrivateAttr()
+    _proxy: str | None = PrivateAttr()
 
     def __init__(self, http: aiohttp.ClientSession, **options: Any) -> None:
         super().__init__(**options)
+        client = self.root_async_client
+        named = {**client.default_headers, **client.auth_headers}
         self._http = http
+        self._url = f"{client.base_url}chat/completions"
+        self._headers = {name: value for name, value in named.items() if isinstance(value, str)}  # others are left out
+        self._proxy = _proxy_for(self._url)
 
     async def astream(
         self,
@@ -72,10 +82,9 @@ class OpenAIChatModel(ChatOpenAI):
             TimeoutError: It was silent for too long.
             ValueError: What came is no JSON.
         """
-        messages = self._convert_input(input).to_messages()
         if self.stream_usage:
             kwargs["stream_options"] = {"include_usage": True}
-        payload = self._get_request_payload(messages, stop=stop, stream=True, **kwargs)
+        payload = self._get_request_payload(input, stop=stop, stream=True, **kwargs)
         decoder = EventStreamDecoder()
         async with self._answer(payload) as response:
             async for received in response.content.iter_any():
@@ -99,9 +108,6 @@ class OpenAIChatModel(ChatOpenAI):
     @asynccontextmanager
     async def _answer(self, payload: dict[str, Any]) -> AsyncIterator[aiohttp.ClientResponse]:
         """Ask, again and again where that may help, and yield the answer when it begins."""
-        client = self.root_async_client
-        named = {**client.default_headers, **client.auth_headers}
-        headers = {name: value for name, value in named.items() if isinstance(value, str)}  # others are to be left out
         async with AsyncExitStack() as stack:
             async for attempt in stamina.retry_context(
                 on=_may_help,
@@ -112,9 +118,7 @@ class OpenAIChatModel(ChatOpenAI):
                 wait_jitter=_FIRST_WAIT_SECONDS,
             ):
                 with attempt:
-                    response = await self._http.post(
-                        f"{client.base_url}chat/completions", json=payload, headers=headers
-                    )
+                    response = await self._http.post(self._url, json=payload, headers=self._headers, proxy=self._proxy)
                     stack.push_async_exit(response)
                     if response.status >= 400:
                         response.close()
@@ -185,6 +189,15 @@ def _may_help(error: Exception) -> bool | float:
     return wait if wait is not None and 0 < wait <= _LONGEST_ASKED_WAIT_SECONDS else True
 
 
+def _proxy_for(url: str) -> str | None:
+    """Return the proxy that the environment names for an address.
+
+    Asked once: aiohttp's ``trust_env`` looks for it, and for a ``.netrc``, with each request, on threads.
+    """
+    address = urlsplit(url)
+    return None if proxy_bypass(address.hostname or "") else getproxies().get(address.scheme)
+
+
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:
     try:
         return float(response.headers.get("retry-after", ""))
@@ -218,7 +231,7 @@ async def open_openai_model(
         total=None, connect=timeout_seconds, sock_connect=timeout_seconds, sock_read=timeout_seconds
     )
     connector = aiohttp.TCPConnector(limit=0, ssl=httpx.create_ssl_context())
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=True) as http:
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
         yield OpenAIChatModel(
             http,
             model=model,
