@@ -16,7 +16,7 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from app.engines.llm.openai import ModelRefusal, open_openai_model
-from tests.live.openai_server import Answer, Call, ScriptedModel
+from tests.live.openai_server import PIECE, Answer, Call, ScriptedModel
 
 pytestmark = pytest.mark.live
 
@@ -126,6 +126,26 @@ async def test_words_that_came_together_are_one_chunk(ours: BaseChatModel, serve
 
     assert "".join(chunks) == text
     assert len(chunks) < len(text) / 6
+
+
+async def test_the_first_words_are_on_their_way_before_the_rest_is_read(
+    ours: BaseChatModel, server: ScriptedModel
+) -> None:
+    loop = asyncio.get_running_loop()
+    server.when(SAID, Answer("palabra " * 400))
+    chunks: list[str] = []
+    sent: list[str] = []
+
+    async for chunk in ours.astream([SystemMessage("Eres."), HumanMessage(SAID)]):
+        chunks.append(chunk.text)
+        if chunks[-1] and not sent:
+            words = "".join(chunks)
+            loop.call_soon(loop.call_soon, sent.append, words)  # a task that hands to a task
+        elif chunks[-1]:
+            break
+
+    assert sent == [words]
+    assert len(words) <= PIECE
 
 
 async def test_a_netrc_file_takes_nothing_from_the_key(

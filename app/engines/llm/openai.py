@@ -24,6 +24,8 @@ _DONE = b"[DONE]"
 _TRY_AGAIN = frozenset({408, 409, 429})
 """Refusals that pass, besides the server's own failures."""
 _END_SECONDS = 0.1
+_HANDS = 2
+"""Tasks that words pass through on their way out: the turn, which logs them, and the connection, which sends them."""
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 8.0
 _LONGEST_ASKED_WAIT_SECONDS = 60.0
 """A server that asks for a longer wait (``Retry-After``) is asked again sooner."""
@@ -72,7 +74,7 @@ class OpenAIChatModel(ChatOpenAI):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[AIMessageChunk]:
-        """Stream the answer. Words that came together are one chunk.
+        """Stream the answer. Words that came together are one chunk, but the first come at once.
 
         In place of LangChain's own, which tells callbacks of every token and joins all of them once more for a trace.
 
@@ -86,11 +88,18 @@ class OpenAIChatModel(ChatOpenAI):
             kwargs["stream_options"] = {"include_usage": True}
         payload = self._get_request_payload(input, stop=stop, stream=True, **kwargs)
         decoder = EventStreamDecoder()
+        has_begun = False
         async with self._answer(payload) as response:
             async for received in response.content.iter_any():
                 events = decoder.feed(received)
-                for piece in _pieces(events):
-                    yield AIMessageChunk(content=piece) if isinstance(piece, str) else self._message_chunk(piece)
+                for piece in _pieces(events, first_alone=not has_begun):
+                    if not isinstance(piece, str):
+                        yield self._message_chunk(piece)
+                        continue
+                    yield AIMessageChunk(content=piece)
+                    if not has_begun:
+                        has_begun = True
+                        await _until_sent()
                 if _DONE in events:
                     await _until_over(response)
                     return
@@ -126,6 +135,12 @@ class OpenAIChatModel(ChatOpenAI):
             yield response
 
 
+async def _until_sent() -> None:
+    """Let the first words on their way before the rest is read, which takes longer than to send them."""
+    for _ in range(_HANDS):
+        await asyncio.sleep(0)
+
+
 async def _until_over(response: aiohttp.ClientResponse) -> None:
     """Wait a moment for the end of the response behind the end of the answer: only then another turn has the line."""
     with suppress(TimeoutError, aiohttp.ClientError):
@@ -134,8 +149,13 @@ async def _until_over(response: aiohttp.ClientResponse) -> None:
                 pass
 
 
-def _pieces(events: Iterable[bytes]) -> Iterator[str | dict[str, Any]]:
-    """Yield words, and whatever holds more than words, in their order."""
+def _pieces(events: Iterable[bytes], *, first_alone: bool) -> Iterator[str | dict[str, Any]]:
+    """Yield words, and whatever holds more than words, in their order.
+
+    Args:
+        events: What came together.
+        first_alone: Give the first words before anything else is read; others are joined.
+    """
     words = ""
     for event in events:
         if event == _DONE:
@@ -149,6 +169,10 @@ def _pieces(events: Iterable[bytes]) -> Iterator[str | dict[str, Any]]:
         text = _words_alone(chunk)
         if text is not None:
             words += text
+            if words and first_alone:
+                first_alone = False
+                yield words
+                words = ""
             continue
         if words:
             yield words
