@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -89,7 +89,7 @@ class OpenAIChatModel(ChatOpenAI):
         payload = self._get_request_payload(input, stop=stop, stream=True, **kwargs)
         decoder = EventStreamDecoder()
         has_begun = False
-        async with self._answer(payload) as response:
+        async with await self._answer(payload) as response:
             async for received in response.content.iter_any():
                 events = decoder.feed(received)
                 for piece in _pieces(events, first_alone=not has_begun):
@@ -114,25 +114,23 @@ class OpenAIChatModel(ChatOpenAI):
         generation.message.response_metadata |= generation.generation_info or {}
         return generation.message
 
-    @asynccontextmanager
-    async def _answer(self, payload: dict[str, Any]) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Ask, again and again where that may help, and yield the answer when it begins."""
-        async with AsyncExitStack() as stack:
-            async for attempt in stamina.retry_context(
-                on=_may_help,
-                attempts=(self.max_retries or 0) + 1,
-                timeout=None,
-                wait_initial=_FIRST_WAIT_SECONDS,
-                wait_max=_LONGEST_WAIT_SECONDS,
-                wait_jitter=_FIRST_WAIT_SECONDS,
-            ):
-                with attempt:
-                    response = await self._http.post(self._url, json=payload, headers=self._headers, proxy=self._proxy)
-                    stack.push_async_exit(response)
-                    if response.status >= 400:
-                        response.close()
-                        raise ModelRefusal(response.status, _retry_after(response))
-            yield response
+    async def _answer(self, payload: dict[str, Any]) -> aiohttp.ClientResponse:
+        """Ask, again and again where that may help, and return the answer when it begins."""
+        async for attempt in stamina.retry_context(
+            on=_may_help,
+            attempts=(self.max_retries or 0) + 1,
+            timeout=None,
+            wait_initial=_FIRST_WAIT_SECONDS,
+            wait_max=_LONGEST_WAIT_SECONDS,
+            wait_jitter=_FIRST_WAIT_SECONDS,
+        ):
+            with attempt:
+                response = await self._http.post(self._url, json=payload, headers=self._headers, proxy=self._proxy)
+                if response.status >= 400:
+                    response.close()
+                    raise ModelRefusal(response.status, _retry_after(response))
+                return response
+        raise AssertionError("the last attempt returns or raises")
 
 
 async def _until_sent() -> None:
