@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 from langchain_core.language_models import BaseChatModel
@@ -14,7 +16,7 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from app.engines.llm.openai import ModelRefusal, open_openai_model
-from tests.live.openai_server import Answer, Call, ScriptedModel
+from tests.live.openai_server import PIECE, Answer, Call, ScriptedModel
 
 pytestmark = pytest.mark.live
 
@@ -124,6 +126,72 @@ async def test_words_that_came_together_are_one_chunk(ours: BaseChatModel, serve
 
     assert "".join(chunks) == text
     assert len(chunks) < len(text) / 6
+
+
+async def test_the_first_words_are_on_their_way_before_the_rest_is_read(
+    ours: BaseChatModel, server: ScriptedModel
+) -> None:
+    loop = asyncio.get_running_loop()
+    server.when(SAID, Answer("palabra " * 400))
+    chunks: list[str] = []
+    sent: list[str] = []
+
+    async for chunk in ours.astream([SystemMessage("Eres."), HumanMessage(SAID)]):
+        chunks.append(chunk.text)
+        if chunks[-1] and not sent:
+            words = "".join(chunks)
+            loop.call_soon(loop.call_soon, sent.append, words)  # a task that hands to a task
+        elif chunks[-1]:
+            break
+
+    assert sent == [words]
+    assert len(words) <= PIECE
+
+
+async def test_a_netrc_file_takes_nothing_from_the_key(
+    server: ScriptedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login someone password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+
+    async with open_openai_model(
+        model="m", api_key=SecretStr("k"), base_url=server.base_url, temperature=None, timeout_seconds=20
+    ) as model:
+        assert whole(await ask(model, server, Answer("Hola")))["text"] == "Hola"
+
+    assert server.heads[0]["authorization"] == "Bearer k"
+
+
+@pytest.mark.parametrize(("left_out", "asked"), [("", "http://model.test/v1/chat/completions"), ("model.test", None)])
+async def test_the_proxy_of_the_environment_is_asked_where_it_is_not_left_out(
+    left_out: str, asked: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        monkeypatch.setenv("http_proxy", f"http://someone:else@127.0.0.1:{port}")
+        monkeypatch.setenv("no_proxy", left_out)
+        async with open_openai_model(
+            model="m",
+            api_key=None,
+            base_url="http://model.test/v1",
+            temperature=None,
+            timeout_seconds=20,
+            max_retries=0,
+        ) as model:
+            with pytest.raises(aiohttp.ClientConnectorError if asked is None else ModelRefusal):
+                await anext(model.astream(SAID))
+
+    assert [head.split()[1].decode() for head in heads] == ([asked] if asked else [])
+    assert all(b"Proxy-Authorization: Basic " in head for head in heads)
 
 
 async def test_the_next_turn_has_the_same_connection() -> None:

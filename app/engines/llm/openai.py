@@ -3,8 +3,10 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx
@@ -22,6 +24,8 @@ _DONE = b"[DONE]"
 _TRY_AGAIN = frozenset({408, 409, 429})
 """Refusals that pass, besides the server's own failures."""
 _END_SECONDS = 0.1
+_HANDS = 2
+"""Tasks that words pass through on their way out: the turn, which logs them, and the connection, which sends them."""
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 8.0
 _LONGEST_ASKED_WAIT_SECONDS = 60.0
 """A server that asks for a longer wait (``Retry-After``) is asked again sooner."""
@@ -49,10 +53,18 @@ class OpenAIChatModel(ChatOpenAI):
     """
 
     _http: aiohttp.ClientSession = PrivateAttr()
+    _url: str = PrivateAttr()
+    _headers: dict[str, str] = PrivateAttr()
+    _proxy: str | None = PrivateAttr()
 
     def __init__(self, http: aiohttp.ClientSession, **options: Any) -> None:
         super().__init__(**options)
+        client = self.root_async_client
+        named = {**client.default_headers, **client.auth_headers}
         self._http = http
+        self._url = f"{client.base_url}chat/completions"
+        self._headers = {name: value for name, value in named.items() if isinstance(value, str)}  # others are left out
+        self._proxy = _proxy_for(self._url)
 
     async def astream(
         self,
@@ -62,7 +74,7 @@ class OpenAIChatModel(ChatOpenAI):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[AIMessageChunk]:
-        """Stream the answer. Words that came together are one chunk.
+        """Stream the answer. Words that came together are one chunk, but the first come at once.
 
         In place of LangChain's own, which tells callbacks of every token and joins all of them once more for a trace.
 
@@ -72,16 +84,22 @@ class OpenAIChatModel(ChatOpenAI):
             TimeoutError: It was silent for too long.
             ValueError: What came is no JSON.
         """
-        messages = self._convert_input(input).to_messages()
         if self.stream_usage:
             kwargs["stream_options"] = {"include_usage": True}
-        payload = self._get_request_payload(messages, stop=stop, stream=True, **kwargs)
+        payload = self._get_request_payload(input, stop=stop, stream=True, **kwargs)
         decoder = EventStreamDecoder()
-        async with self._answer(payload) as response:
+        has_begun = False
+        async with await self._answer(payload) as response:
             async for received in response.content.iter_any():
                 events = decoder.feed(received)
-                for piece in _pieces(events):
-                    yield AIMessageChunk(content=piece) if isinstance(piece, str) else self._message_chunk(piece)
+                for piece in _pieces(events, first_alone=not has_begun):
+                    if not isinstance(piece, str):
+                        yield self._message_chunk(piece)
+                        continue
+                    yield AIMessageChunk(content=piece)
+                    if not has_begun:
+                        has_begun = True
+                        await _until_sent()
                 if _DONE in events:
                     await _until_over(response)
                     return
@@ -96,30 +114,29 @@ class OpenAIChatModel(ChatOpenAI):
         generation.message.response_metadata |= generation.generation_info or {}
         return generation.message
 
-    @asynccontextmanager
-    async def _answer(self, payload: dict[str, Any]) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Ask, again and again where that may help, and yield the answer when it begins."""
-        client = self.root_async_client
-        named = {**client.default_headers, **client.auth_headers}
-        headers = {name: value for name, value in named.items() if isinstance(value, str)}  # others are to be left out
-        async with AsyncExitStack() as stack:
-            async for attempt in stamina.retry_context(
-                on=_may_help,
-                attempts=(self.max_retries or 0) + 1,
-                timeout=None,
-                wait_initial=_FIRST_WAIT_SECONDS,
-                wait_max=_LONGEST_WAIT_SECONDS,
-                wait_jitter=_FIRST_WAIT_SECONDS,
-            ):
-                with attempt:
-                    response = await self._http.post(
-                        f"{client.base_url}chat/completions", json=payload, headers=headers
-                    )
-                    stack.push_async_exit(response)
-                    if response.status >= 400:
-                        response.close()
-                        raise ModelRefusal(response.status, _retry_after(response))
-            yield response
+    async def _answer(self, payload: dict[str, Any]) -> aiohttp.ClientResponse:
+        """Ask, again and again where that may help, and return the answer when it begins."""
+        async for attempt in stamina.retry_context(
+            on=_may_help,
+            attempts=(self.max_retries or 0) + 1,
+            timeout=None,
+            wait_initial=_FIRST_WAIT_SECONDS,
+            wait_max=_LONGEST_WAIT_SECONDS,
+            wait_jitter=_FIRST_WAIT_SECONDS,
+        ):
+            with attempt:
+                response = await self._http.post(self._url, json=payload, headers=self._headers, proxy=self._proxy)
+                if response.status >= 400:
+                    response.close()
+                    raise ModelRefusal(response.status, _retry_after(response))
+                return response
+        raise AssertionError("the last attempt returns or raises")
+
+
+async def _until_sent() -> None:
+    """Let the first words on their way before the rest is read, which takes longer than to send them."""
+    for _ in range(_HANDS):
+        await asyncio.sleep(0)
 
 
 async def _until_over(response: aiohttp.ClientResponse) -> None:
@@ -130,8 +147,13 @@ async def _until_over(response: aiohttp.ClientResponse) -> None:
                 pass
 
 
-def _pieces(events: Iterable[bytes]) -> Iterator[str | dict[str, Any]]:
-    """Yield words, and whatever holds more than words, in their order."""
+def _pieces(events: Iterable[bytes], *, first_alone: bool) -> Iterator[str | dict[str, Any]]:
+    """Yield words, and whatever holds more than words, in their order.
+
+    Args:
+        events: What came together.
+        first_alone: Give the first words before anything else is read; others are joined.
+    """
     words = ""
     for event in events:
         if event == _DONE:
@@ -145,6 +167,10 @@ def _pieces(events: Iterable[bytes]) -> Iterator[str | dict[str, Any]]:
         text = _words_alone(chunk)
         if text is not None:
             words += text
+            if words and first_alone:
+                first_alone = False
+                yield words
+                words = ""
             continue
         if words:
             yield words
@@ -185,6 +211,15 @@ def _may_help(error: Exception) -> bool | float:
     return wait if wait is not None and 0 < wait <= _LONGEST_ASKED_WAIT_SECONDS else True
 
 
+def _proxy_for(url: str) -> str | None:
+    """Return the proxy that the environment names for an address.
+
+    Asked once: aiohttp's ``trust_env`` looks for it, and for a ``.netrc``, with each request, on threads.
+    """
+    address = urlsplit(url)
+    return None if proxy_bypass(address.hostname or "") else getproxies().get(address.scheme)
+
+
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:
     try:
         return float(response.headers.get("retry-after", ""))
@@ -218,7 +253,7 @@ async def open_openai_model(
         total=None, connect=timeout_seconds, sock_connect=timeout_seconds, sock_read=timeout_seconds
     )
     connector = aiohttp.TCPConnector(limit=0, ssl=httpx.create_ssl_context())
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=True) as http:
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
         yield OpenAIChatModel(
             http,
             model=model,
