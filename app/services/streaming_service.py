@@ -609,8 +609,16 @@ class Subscription:
         self._threads = threads
 
     async def read(self) -> Sequence[Record]:
-        """See ``LogReader``. Raises ``ForbiddenThread`` where the thread has become somebody else's."""
+        """See ``LogReader``. Raises ``ForbiddenThread`` where the thread has become somebody else's.
+
+        Where it cannot be known now whose the thread is, what was read waits until it can.
+        """
         records = await self._reader.read()
-        if not self.is_open:
-            self.is_open = await self._threads.authorise(self.thread_id, self.caller) is not None
+        while not self.is_open:
+            try:
+                self.is_open = await self._threads.authorise(self.thread_id, self.caller) is not None
+                break
+            except StoreError as error:
+                log.warning("whose a thread is cannot be known", thread_id=self.thread_id, exc_info=error)
+                await anyio.sleep(_AGAIN_SECONDS)
         return records
