@@ -1,8 +1,9 @@
 """How one stage hands to the next."""
 
-import asyncio
 from collections import deque
 from typing import Generic, TypeVar
+
+from app.core.bell import Bell
 
 T = TypeVar("T")
 
@@ -20,28 +21,27 @@ class Outlet(Generic[T]):
     def __init__(self, room: int = 1) -> None:
         self._room = room
         self._items: deque[T] = deque()
-        self._added = asyncio.Event()
-        self._taken = asyncio.Event()
+        self._added = Bell()
+        self._taken = Bell()
         self._finished = False
         self._abandoned = False
 
     async def put(self, item: T) -> None:
         """Add an item; return when there is room for another."""
         self._items.append(item)
-        self._added.set()
+        self._added.ring()
         while len(self._items) > self._room and not self._abandoned:
-            self._taken = asyncio.Event()
             await self._taken.wait()
 
     def finish(self) -> None:
         """Say that no item follows."""
         self._finished = True
-        self._added.set()
+        self._added.ring()
 
     def abandon(self) -> list[T]:
         """Stop taking: producers wait no longer. Returns what was not taken."""
         self._abandoned = True
-        self._taken.set()
+        self._taken.ring()
         return list(self._items)
 
     def __aiter__(self) -> "Outlet[T]":
@@ -53,7 +53,6 @@ class Outlet(Generic[T]):
         while not self._items:
             if self._finished:
                 raise StopAsyncIteration
-            self._added = asyncio.Event()
             await self._added.wait()
-        self._taken.set()
+        self._taken.ring()
         return self._items.popleft()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from app.core.bell import Bell
 from app.core.clock import NewId, NowMs, now_ms
 from app.core.errors import ForbiddenThread, LogTruncated
 from app.core.logging import bound_ids
@@ -439,8 +440,7 @@ class ThreadLog:
         self.records: deque[Record] = deque()
         self.readers = 0
         self.closed = False
-        self._bell: asyncio.Event | None = None
-        """What readers wait for; there only while one does."""
+        self._bell = Bell()
 
     @property
     def first_seq(self) -> int:
@@ -464,14 +464,10 @@ class ThreadLog:
 
     def ring(self) -> None:
         """Wake every waiting reader."""
-        if self._bell is not None:
-            self._bell.set()
-            self._bell = None
+        self._bell.ring()
 
     async def wait(self) -> None:
         """Wait for the next ``publish`` or ``ring``."""
-        if self._bell is None:
-            self._bell = asyncio.Event()
         await self._bell.wait()
 
     def following(self, seq: int) -> list[Record]:

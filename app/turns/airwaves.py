@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import anyio
 import structlog
 
+from app.core.bell import Bell
 from app.models.events import TurnEvent
 
 log = structlog.stdlib.get_logger("voztaxi.sound")
@@ -24,7 +24,7 @@ class Listener:
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[TurnEvent, int]] = deque()
-        self._bell = anyio.Event()
+        self._bell = Bell()
         self._has_lost = False
 
     def give(self, event: TurnEvent, after_seq: int) -> None:
@@ -35,11 +35,10 @@ class Listener:
                 log.warning("sound was not taken", thread_id=lost.thread_id, turn_id=lost.turn_id)
             self._has_lost = True
         self._waiting.append((event, after_seq))
-        self._bell.set()
+        self._bell.ring()
 
     async def wait(self) -> None:
         """Wait until something comes that was not there before."""
-        self._bell = anyio.Event()
         await self._bell.wait()
 
     def take(self, sent_seq: int) -> TurnEvent | None:

@@ -24,6 +24,8 @@ _DONE = b"[DONE]"
 _TRY_AGAIN = frozenset({408, 409, 429})
 """Refusals that pass, besides the server's own failures."""
 _END_SECONDS = 0.1
+_WORDS = AIMessageChunk(content="")
+"""What a chunk with nothing but words is a copy of: to check each anew takes longer than to read it."""
 _HANDS = 2
 """Tasks that words pass through on their way out: the turn, which logs them, and the connection, which sends them."""
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 8.0
@@ -96,7 +98,7 @@ class OpenAIChatModel(ChatOpenAI):
                     if not isinstance(piece, str):
                         yield self._message_chunk(piece)
                         continue
-                    yield AIMessageChunk(content=piece)
+                    yield _WORDS.model_copy(update={"content": piece})
                     if not has_begun:
                         has_begun = True
                         await _until_sent()
