@@ -13,7 +13,13 @@ from app.stores.sql.drivers.sqlite_writer import SqliteWriter
 
 T = TypeVar("T")
 
-_PRAGMAS = ("PRAGMA busy_timeout=5000", "PRAGMA synchronous=NORMAL", "PRAGMA foreign_keys=ON")
+_PRAGMAS = (
+    "PRAGMA busy_timeout=5000",
+    "PRAGMA synchronous=NORMAL",
+    "PRAGMA foreign_keys=ON",
+    # KiB of pages that each connection keeps, 2,000 where nothing is said: the system keeps the file as well.
+    "PRAGMA cache_size=-512",
+)
 _WAL_ATTEMPTS = 20
 _THREADS = 8
 
