@@ -10,12 +10,21 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessageChunk, HumanMessage, SystemMessage
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    HumanMessage,
+    InvalidToolCall,
+    SystemMessage,
+    ToolCall,
+    ToolMessage,
+)
 from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from app.engines.llm.openai import ModelRefusal, open_openai_model
+from app.engines.llm.openai import ModelRefusal, OpenAIChatModel, open_openai_model
 from tests.live.openai_server import PIECE, Answer, Call, ScriptedModel
 
 pytestmark = pytest.mark.live
@@ -98,6 +107,40 @@ async def test_it_says_what_langchains_own_says(ours: BaseChatModel, server: Scr
         {name: value for name, value in head.items() if name not in OUR_OWN} for head in server.heads
     )
     assert ours_said == theirs_said
+
+
+async def test_of_a_long_conversation_it_sends_what_langchains_own_sends(
+    ours: BaseChatModel, server: ScriptedModel
+) -> None:
+    call: ToolCall = {"type": "tool_call", "id": "c", "name": "Book", "args": {"address": "Calle 72"}}
+    unread: InvalidToolCall = {"type": "invalid_tool_call", "id": "d", "name": "Book", "args": "{", "error": None}
+    conversation: list[BaseMessage] = [
+        SystemMessage("Eres."),
+        HumanMessage("Un taxi", id="1"),
+        AIMessage("¿A dónde? 🚕", id="2", name="NAVEGANTE"),
+        AIMessage("Un momento.", tool_calls=[call]),
+        ToolMessage("hecho", tool_call_id="c"),
+        AIMessage("", tool_calls=[{**call, "id": "e"}]),
+        ToolMessage("hecho", tool_call_id="e"),
+        AIMessage("Otra vez.", invalid_tool_calls=[unread]),
+        ToolMessage("no", tool_call_id="d"),
+        AIMessage(""),
+        AIMessage([{"type": "text", "text": "en "}, {"type": "text", "text": "partes"}]),
+        AIMessage("Con nota.", additional_kwargs={"reasoning_content": "pienso", "audio": {"id": "a"}}),
+        HumanMessage(SAID),
+    ]
+    before = [message.model_copy(deep=True) for message in conversation]
+
+    assert isinstance(ours, OpenAIChatModel)
+    sent = ours._payload(conversation)
+    assert sent == theirs(server)._get_request_payload(conversation, stream=True)
+    assert conversation == before
+    assert [each["content"] for each in sent["messages"] if each["role"] == "assistant"][:4] == [
+        "¿A dónde? 🚕",
+        "Un momento.",
+        None,
+        "Otra vez.",
+    ]
 
 
 async def test_a_refusal_that_passes_is_asked_again_and_any_other_is_not(

@@ -12,7 +12,7 @@ import aiohttp
 import httpx
 import stamina
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.runnables import RunnableConfig
 from langchain_openai import ChatOpenAI
 from pydantic import PrivateAttr, SecretStr
@@ -88,7 +88,7 @@ class OpenAIChatModel(ChatOpenAI):
         """
         if self.stream_usage:
             kwargs["stream_options"] = {"include_usage": True}
-        payload = self._get_request_payload(input, stop=stop, stream=True, **kwargs)
+        payload = self._payload(input, stop=stop, **kwargs)
         decoder = EventStreamDecoder()
         has_begun = False
         async with await self._answer(payload) as response:
@@ -105,6 +105,26 @@ class OpenAIChatModel(ChatOpenAI):
                 if _DONE in events:
                     await _until_over(response)
                     return
+
+    def _payload(self, asked: LanguageModelInput, **options: Any) -> dict[str, Any]:
+        """Return what langchain-openai would send.
+
+        It looks at each character of earlier answers, for a block of sound: in a long conversation that takes longer
+        than all else that it does. So it is given these answers without their words, which are put in afterwards.
+        """
+        messages = asked if isinstance(asked, list) else self._convert_input(asked).to_messages()
+        said = [
+            each.content if isinstance(each, AIMessage) and isinstance(each.content, str) else "" for each in messages
+        ]
+        silent = [
+            each.model_copy(update={"content": ""}) if words else each
+            for each, words in zip(messages, said, strict=True)
+        ]
+        payload: dict[str, Any] = self._get_request_payload(silent, stream=True, **options)
+        for message, words in zip(payload["messages"], said, strict=True):
+            if words:
+                message["content"] = words
+        return payload
 
     def _message_chunk(self, chunk: dict[str, Any]) -> AIMessageChunk:
         """Return what LangChain makes of a piece that holds more than words."""
