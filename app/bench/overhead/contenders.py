@@ -61,6 +61,7 @@ _OURS = {
     "LLM_MODEL": "steady",
     "RATE_LIMIT_TURNS": "0",
     "RATE_LIMIT_REQUESTS": "0",
+    "MAX_ACTIVE_TURNS": "5000",
     "LOG_LEVEL": "WARNING",
     "LOG_FILE": "",
 }
