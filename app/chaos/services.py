@@ -71,6 +71,9 @@ class Service:
         options: Further arguments of ``Popen``.
     """
 
+    start_seconds: float = START_SECONDS
+    """How long it may take until it answers."""
+
     def __init__(
         self, command: Sequence[str], *, folder: Path, url: str, ask: Callable[[], object], **options: Any
     ) -> None:
@@ -122,7 +125,7 @@ class Service:
             RuntimeError: It ended, or does not answer; the message has its log. It runs no more.
         """
         assert self._process is not None, "it was not started"
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + self.start_seconds
         while self._process.poll() is None and time.monotonic() < deadline:
             try:
                 self._ask()

@@ -15,6 +15,7 @@ from app.api.errors import count_refusal
 from app.api.rate_limit import address_of
 from app.api.sockets import FLUSH_SECONDS, LOGIN_SECONDS, Closing, Wire, let_in, why_ended
 from app.core import metrics
+from app.core.bell import Bell
 from app.core.errors import (
     AppError,
     DuplicateMessage,
@@ -78,20 +79,17 @@ class _Delivery:
     subscription: Subscription | None = None
     sent_seq: int = 0
     sound: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    _awaited: anyio.Event | None = None
-    """Set when more was sent, where somebody waits for that."""
+    _progress: Bell = field(default_factory=Bell)
 
     def advance(self, seq: int) -> None:
         """Note that all up to ``seq`` was sent."""
         self.sent_seq = seq
-        if self._awaited is not None:
-            self._awaited.set()
+        self._progress.ring()
 
     async def reach(self, seq: int) -> None:
-        """Wait until all up to ``seq`` was sent. One may wait at a time."""
+        """Wait until all up to ``seq`` was sent."""
         while self.sent_seq < seq:
-            self._awaited = anyio.Event()
-            await self._awaited.wait()
+            await self._progress.wait()
 
 
 @dataclass(slots=True)
