@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from app.core.errors import SttError
 from app.engines.stt.base import SpeechHints, SttEngine
+from app.taxi.aloud import aloud
 from app.taxi.key_terms import key_terms
 from app.taxi.places import Gazetteer, parse_address
 from tests.contract.speech_engines import STT_ENGINES, Opened, held
@@ -186,3 +187,17 @@ async def test_who_speaks_fast_is_understood_to_the_end(opened: Opened[SttEngine
 
     assert "Prado" in heard
     assert word_errors(said, heard) < 0.25  # which words it mistakes depends on the processor
+
+
+async def test_who_reads_out_a_code_is_understood_to_the_end(opened: Opened[SttEngine]) -> None:
+    codes = ("91B7584A", "612E7696", "E4B06CE6", "9B810E76")  # heard as «Calle-a-a-a-a…» until there was no room left
+    confirmed = ("¡Listo!", f"Tu taxi va en camino a {aloud('Calle 72 #43-25')}, El Prado.")
+    async with opened.engine.open(SpeechHints()) as session:
+        for code in codes:
+            said = (*confirmed, f"Tu número de servicio es {aloud(code)}.", "¡Buen viaje!")
+            async with session.recognise() as recognition:
+                recognition.feed(silence(0.2).join(spoken(sentence) for sentence in said))
+                heard = await recognition.finish()
+
+            assert "Prado" in heard.title(), heard
+            assert "buen viaje" in heard.casefold(), heard

@@ -53,3 +53,16 @@ ADDRESS = "Carrera cincuenta y uno be número setenta y nueve cuarenta"
 )
 def test_a_phrase_that_is_written_again_and_again_was_said_once(text: str, expected: str) -> None:
     assert once(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "has_end", "expected"),
+    [
+        (ADDRESS, True, False),
+        ("No, no, no, no.", True, False),
+        ("doscientos" * 12, True, True),
+        ("Tu taxi va en camino a Calle" + "-a" * 30, False, True),
+    ],
+)
+def test_what_goes_on_in_a_circle_is_heard_again(text: str, has_end: bool, expected: bool) -> None:
+    assert _Guess(text, -0.2, 0.0, PROMPT, has_end=has_end).turns_in_a_circle is expected
