@@ -69,6 +69,7 @@ def _held(server: BenchServer) -> dict[str, float]:
     return {
         "server MB": round(own, 1),
         "workers MB": round(workers, 1),
+        "in use MB": pulse.get("in_use_mb") or -1.0,
         "microphones": server.metric("voztaxi_microphones"),
         "connections": server.metric("voztaxi_connections"),
         "tasks": float(pulse.get("tasks", -1)),

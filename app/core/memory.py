@@ -11,7 +11,7 @@ them away takes some µs each, during which everybody waits: 50,000 at once are 
 # glibc's names and numbers, of malloc.h.
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
-_LARGE_BYTES = 128 * 1024
+_LARGE_BYTES = 32 * 1024
 _ARENAS = 2
 
 

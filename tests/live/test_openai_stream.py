@@ -191,6 +191,34 @@ async def test_the_first_words_are_on_their_way_before_the_rest_is_read(
     assert len(words) <= PIECE
 
 
+async def test_where_many_answers_come_at_a_time_their_words_gather() -> None:
+    words = [f"palabra{number} " for number in range(40)]
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
+        for word in words:
+            writer.write(b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n' % word.encode())
+            await asyncio.sleep(0.005)  # the model's own pace
+        writer.write(b"data: [DONE]\n\n")
+        writer.close()
+
+    async def chunks(model: BaseChatModel) -> list[str]:
+        return [chunk.text async for chunk in model.astream(SAID)]
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        async with open_openai_model(
+            model="m", api_key=None, base_url=f"http://127.0.0.1:{port}/v1", temperature=None, timeout_seconds=20
+        ) as model:
+            alone = await chunks(model)
+            together = await asyncio.gather(*[chunks(model) for _ in range(60)])
+            afterwards = await chunks(model)
+
+    assert all(answer[0] == words[0] and "".join(answer) == "".join(words) for answer in [alone, *together])
+    assert max(len(answer) for answer in together) * 2 < min(len(alone), len(afterwards))
+
+
 async def test_a_netrc_file_takes_nothing_from_the_key(
     server: ScriptedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

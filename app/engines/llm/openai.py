@@ -28,6 +28,11 @@ _WORDS = AIMessageChunk(content="")
 """What a chunk with nothing but words is a copy of: to check each anew takes longer than to read it."""
 _HANDS = 2
 """Tasks that words pass through on their way out: the turn, which logs them, and the connection, which sends them."""
+_READS_PER_SECOND = 2_500
+"""Of all answers together. Each passes through every layer, which takes many times what its words do: more reads would
+keep a processor busy with layers."""
+_LEAST_GATHERING_SECONDS, _MOST_GATHERING_SECONDS = 0.008, 0.04
+"""Less is not worth a timer; more is seen as a jerk, and keeps the end of the answer waiting."""
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 8.0
 _LONGEST_ASKED_WAIT_SECONDS = 60.0
 """A server that asks for a longer wait (``Retry-After``) is asked again sooner."""
@@ -58,6 +63,7 @@ class OpenAIChatModel(ChatOpenAI):
     _url: str = PrivateAttr()
     _headers: dict[str, str] = PrivateAttr()
     _proxy: str | None = PrivateAttr()
+    _crowd: "_Crowd" = PrivateAttr()
 
     def __init__(self, http: aiohttp.ClientSession, **options: Any) -> None:
         super().__init__(**options)
@@ -67,6 +73,7 @@ class OpenAIChatModel(ChatOpenAI):
         self._url = f"{client.base_url}chat/completions"
         self._headers = {name: value for name, value in named.items() if isinstance(value, str)}  # others are left out
         self._proxy = _proxy_for(self._url)
+        self._crowd = _Crowd()
 
     async def astream(
         self,
@@ -77,6 +84,8 @@ class OpenAIChatModel(ChatOpenAI):
         **kwargs: Any,
     ) -> AsyncIterator[AIMessageChunk]:
         """Stream the answer. Words that came together are one chunk, but the first come at once.
+
+        Where many answers come at a time, the words after the first gather for some milliseconds.
 
         In place of LangChain's own, which tells callbacks of every token and joins all of them once more for a trace.
 
@@ -91,7 +100,7 @@ class OpenAIChatModel(ChatOpenAI):
         payload = self._payload(input, stop=stop, **kwargs)
         decoder = EventStreamDecoder()
         has_begun = False
-        async with await self._answer(payload) as response:
+        async with await self._answer(payload) as response, self._crowd.joined():
             async for received in response.content.iter_any():
                 events = decoder.feed(received)
                 for piece in _pieces(events, first_alone=not has_begun):
@@ -105,6 +114,8 @@ class OpenAIChatModel(ChatOpenAI):
                 if _DONE in events:
                     await _until_over(response)
                     return
+                if has_begun:
+                    await self._crowd.gather()
 
     def _payload(self, asked: LanguageModelInput, **options: Any) -> dict[str, Any]:
         """Return what langchain-openai would send.
@@ -153,6 +164,28 @@ class OpenAIChatModel(ChatOpenAI):
                     raise ModelRefusal(response.status, _retry_after(response))
                 return response
         raise AssertionError("the last attempt returns or raises")
+
+
+class _Crowd:
+    """The answers that come at a time, and how long each lets its words gather."""
+
+    def __init__(self) -> None:
+        self._answers = 0
+
+    @asynccontextmanager
+    async def joined(self) -> AsyncIterator[None]:
+        """One answer more, as long as the block lasts."""
+        self._answers += 1
+        try:
+            yield
+        finally:
+            self._answers -= 1
+
+    async def gather(self) -> None:
+        """Wait so long that the answers together are not read more often than a processor has time for."""
+        seconds = min(_MOST_GATHERING_SECONDS, self._answers / _READS_PER_SECOND)
+        if seconds >= _LEAST_GATHERING_SECONDS:
+            await asyncio.sleep(seconds)
 
 
 async def _until_sent() -> None:
