@@ -148,8 +148,8 @@ class Settings(BaseSettings):
     """Events kept per thread for replay."""
     event_log_max_age_seconds: float = Field(default=7 * 24 * 3600, gt=0)
     """How long events are kept for replay."""
-    history_messages: int = Field(default=60, ge=10)
-    """Newest messages of a conversation that a model is given."""
+    history_messages: int = Field(default=40, ge=10)
+    """Newest messages of a conversation that a model is given; what was agreed it is told besides."""
 
     auth_required: bool = False
     """Let nobody in who is not logged in. Needed on an address that others reach, or see ``allow_insecure``."""
