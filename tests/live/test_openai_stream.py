@@ -212,7 +212,7 @@ async def test_where_many_answers_come_at_a_time_their_words_gather() -> None:
             model="m", api_key=None, base_url=f"http://127.0.0.1:{port}/v1", temperature=None, timeout_seconds=20
         ) as model:
             alone = await chunks(model)
-            together = await asyncio.gather(*[chunks(model) for _ in range(60)])
+            together = await asyncio.gather(*[chunks(model) for _ in range(90)])
             afterwards = await chunks(model)
 
     assert all(answer[0] == words[0] and "".join(answer) == "".join(words) for answer in [alone, *together])

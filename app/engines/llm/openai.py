@@ -28,9 +28,11 @@ _WORDS = AIMessageChunk(content="")
 """What a chunk with nothing but words is a copy of: to check each anew takes longer than to read it."""
 _HANDS = 2
 """Tasks that words pass through on their way out: the turn, which logs them, and the connection, which sends them."""
-_READS_PER_SECOND = 2_500
-"""Of all answers together. Each passes through every layer, which takes many times what its words do: more reads would
-keep a processor busy with layers."""
+_AT_EASE = 40
+"""So many answers at a time are read word by word. Each read passes through every layer, which takes many times what
+its words do: a hundred answers would keep a processor busy with layers."""
+_GATHERING_SECONDS_EACH = 0.7 / 1000
+"""For each answer beyond."""
 _LEAST_GATHERING_SECONDS, _MOST_GATHERING_SECONDS = 0.008, 0.04
 """Less is not worth a timer; more is seen as a jerk, and keeps the end of the answer waiting."""
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 8.0
@@ -182,8 +184,8 @@ class _Crowd:
             self._answers -= 1
 
     async def gather(self) -> None:
-        """Wait so long that the answers together are not read more often than a processor has time for."""
-        seconds = min(_MOST_GATHERING_SECONDS, self._answers / _READS_PER_SECOND)
+        """Wait, where so many answers come that a processor has no time to read each of them word by word."""
+        seconds = min(_MOST_GATHERING_SECONDS, (self._answers - _AT_EASE) * _GATHERING_SECONDS_EACH)
         if seconds >= _LEAST_GATHERING_SECONDS:
             await asyncio.sleep(seconds)
 
