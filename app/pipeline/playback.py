@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.core.bell import Bell
 from app.models.audio import SPEAKING_RATE, bytes_of
 
 CHUNK_MS = 100
@@ -77,8 +78,8 @@ class Playback:
         self._notice: int | None = None
         self._is_concluded = False
         self._is_cut = False
-        self.bell: Callable[[], None] = _nothing
-        """Called whenever something changes that whoever sends should know of."""
+        self.bell = Bell()
+        """Rings whenever something changes that whoever makes the sound, or sends it, should know of."""
         self.on_complete: Callable[[], None] = _nothing
         """Called once, when the answer's last word has come."""
 
@@ -102,7 +103,7 @@ class Playback:
             self._late_ms += late
             self._clock_ms, self._clock_at = float(min(played_ms, self._cursor_ms)), now
         self._acknowledged_ms = played_ms
-        self.bell()
+        self.bell.ring()
 
     def hold(self) -> bool:
         """Stop the sound now. Returns whether there was any to stop: something unheard was sent or is to be sent."""
@@ -114,7 +115,7 @@ class Playback:
         self._held_at = self._now()
         if self._sent_ms:
             self._notice = self._heard_ms
-        self.bell()
+        self.bell.ring()
         return True
 
     def resume(self, from_ms: int | None = None) -> None:
@@ -125,14 +126,14 @@ class Playback:
         self._held_at = None
         self._cursor_ms = heard if from_ms is None else max(0, min(from_ms, self._sent_ms))
         self._clock_ms, self._clock_at = float(min(heard, self._cursor_ms)), self._now()
-        self.bell()
+        self.bell.ring()
 
     def conclude(self) -> None:
         """Count what was not heard as heard: the rider answers before the last word is out. Nothing more is sent."""
         if not self._is_still:
             self._is_concluded = True
             self._held_at = None
-            self.bell()
+            self.bell.ring()
 
     @property
     def is_held(self) -> bool:
@@ -195,7 +196,7 @@ class Playback:
             self._has_sound, self._begun_ms = True, self._made_ms
         self._pcm += pcm
         self._made_ms = len(self._pcm) // _BYTES_PER_MS
-        self.bell()
+        self.bell.ring()
 
     def end(self) -> None:
         """End the sound of a sentence."""
@@ -204,7 +205,7 @@ class Playback:
         if self._spans and self._spans[-1].end_ms is None:
             self._spans[-1].end_ms = self._made_ms
         self._is_making = False
-        self.bell()
+        self.bell.ring()
 
     def finish(self) -> None:
         """Say that no more sound is made, whatever text may come."""
@@ -213,7 +214,7 @@ class Playback:
         if self._is_making:
             self.end()
         self._is_finished = True
-        self.bell()
+        self.bell.ring()
 
     def complete(self) -> None:
         """Say that the answer's last word has come; its sound may take longer."""
@@ -309,7 +310,7 @@ class Playback:
         heard_ms, notice = self.heard_ms, self.notice()
         self._is_cut = True
         self._held_at = None
-        self.bell()
+        self.bell.ring()
         return heard_ms if is_audible or notice is not None else None
 
     @property

@@ -173,12 +173,12 @@ class SpokenAnswer:
         self._is_abandoned = False
         self._calls: set[str] = set()
         self._fillers = 0
-        self._bell = anyio.Event()
+        self._bell = playback.bell
+        """Of the playback's own, which so needs to know nothing of this: both go as soon as the turn is over."""
 
     @asynccontextmanager
     async def open(self, replies: AsyncIterable[ThreadEvent]) -> AsyncIterator[AsyncIterable[ThreadEvent]]:
         """Open the stage over the events of an answer; on leaving the block no engine is at work."""
-        self._playback.bell = self._ring
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._listen, replies, tasks)
             tasks.start_soon(self._speak)
@@ -208,11 +208,11 @@ class SpokenAnswer:
                 return self._source.make(Interrupted, offset_ms=heard_ms)
             if self._events:
                 event = self._events.popleft()
-                self._ring()
+                self._bell.ring()
                 return event
             sound = playback.send(speech.lead_ms)
             if sound is not None:
-                self._ring()
+                self._bell.ring()
                 offset_ms, pcm = sound
                 audio = base64.b64encode(pcm).decode("ascii")
                 return self._source.make(TtsChunk, audio=audio, sample_rate=SPEAKING_RATE, offset_ms=offset_ms)
@@ -242,13 +242,13 @@ class SpokenAnswer:
                     self._sentences.extend(self._cutter.flush())
                 case _:
                     pass
-            self._ring()
+            self._bell.ring()
             while len(self._events) > _ROOM and not self._is_abandoned:
                 await self._bell.wait()
         self._sentences.extend(self._cutter.flush())
         self._is_complete = True
         self._playback.complete()
-        self._ring()
+        self._bell.ring()
 
     async def _speak(self) -> None:
         """Make the sound of each sentence, one ahead of the one that is sent. Where sound fails, words go on."""
@@ -293,11 +293,6 @@ class SpokenAnswer:
                 filler = self._speech.fillers[self._fillers % len(self._speech.fillers)]
                 self._fillers += 1
                 self._sentences.append(Sentence(0, 0, filler))
-                self._ring()
+                self._bell.ring()
                 return
             await anyio.sleep(max(_QUIET_SECONDS, unheard))
-
-    def _ring(self) -> None:
-        """Wake whoever waits for something to change."""
-        self._bell.set()
-        self._bell = anyio.Event()

@@ -1,6 +1,8 @@
 """The last stage: words pass through, sound comes beside them, at the pace of hearing."""
 
 import base64
+import gc
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -164,6 +166,22 @@ def test_sound_is_never_further_ahead_of_what_is_heard_than_its_lead() -> None:
                 assert event.offset_ms + length <= max(0, (at - rider.at(TtsChunk)[0]) * 1000 - 50) + 500 + 1
 
     run(scenario)
+
+
+def test_the_sound_of_a_turn_goes_with_it_and_waits_for_no_garbage_collector() -> None:
+    async def scenario() -> None:
+        async with listening(Rider(speech())) as rider:
+            await answer(rider, words("¡Listo! Tu taxi va en camino."))
+        assert rider.sound
+        playback = weakref.ref(rider.playback)
+        del rider
+        assert playback() is None
+
+    gc.disable()
+    try:
+        run(scenario)
+    finally:
+        gc.enable()
 
 
 def test_held_sound_is_told_of_once_and_goes_on_from_there() -> None:
