@@ -139,6 +139,8 @@ class Connection:
                 tasks.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             close = why_ended(group)
+        finally:
+            self._microphone = None  # it knows this connection: what it holds of models would wait for a collection
         if close is not None:
             await self._wire.close(close)
 
