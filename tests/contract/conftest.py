@@ -36,13 +36,15 @@ from app.stores.sql.limits import LogLimits
 from app.stores.sql.outbox import SqlOutbox
 
 DAY_MS = 24 * 3600 * 1000
+NOW = 1_800_000_000_000
+"""Where a clock stands at first: an event that is much older is deleted as soon as its log is opened."""
 
 
 @dataclass
 class Clock:
     """A clock that moves only when it is told to."""
 
-    ms: int = 1_800_000_000_000
+    ms: int = NOW
 
     def __call__(self) -> int:
         return self.ms

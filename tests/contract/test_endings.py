@@ -18,7 +18,7 @@ from app.stores.memory import MemoryConversationStore
 from app.stores.sql.conversations import SqlConversationStore
 from app.stores.sql.database import Database
 from app.stores.sql.endings import SqlEndings
-from tests.contract.conftest import Commits, Limits, MemoryLogs, RedisLogs, SqlLogs, sql_url
+from tests.contract.conftest import NOW, Commits, Limits, MemoryLogs, RedisLogs, SqlLogs, sql_url
 from tests.contract.test_stores import conversation, message, turn
 
 pytestmark = pytest.mark.contract
@@ -80,12 +80,12 @@ def ending(number: int = 1, *, thread_id: str = T, status: TurnStatus = "complet
 
 
 def end(text: str = "the end", *, number: int = 1, thread_id: str = T) -> TurnEnd:
-    return TurnEnd(ts=1, thread_id=thread_id, turn_id=f"turn-{number}", status="completed", text=text)
+    return TurnEnd(ts=NOW, thread_id=thread_id, turn_id=f"turn-{number}", status="completed", text=text)
 
 
 async def test_a_turn_is_saved_told_and_closed(ends: Ends) -> None:
     await ends.begin()
-    await ends.log.append(T, [AgentChunk(ts=1, thread_id=T, turn_id="turn-1", text="before", agent="NAVEGANTE")])
+    await ends.log.append(T, [AgentChunk(ts=NOW, thread_id=T, turn_id="turn-1", text="before", agent="NAVEGANTE")])
     await ends.endings.end(ending(), [end()])
     assert await ends.told() == ["before", "the end"]
     assert list(await ends.conversations.messages(T)) == [message(1), message(101)]

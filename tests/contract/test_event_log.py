@@ -22,14 +22,14 @@ from app.stores.sql.event_log import SqlEventLog
 from app.stores.sql.limits import LogLimits
 from app.stores.sql.tables import events as event_table
 from app.stores.sql.tables import threads as thread_table
-from tests.contract.conftest import DAY_MS, SMALL, Commits, Limits, Logs, MemoryLogs, SqlLogs
+from tests.contract.conftest import DAY_MS, NOW, SMALL, Commits, Limits, Logs, MemoryLogs, SqlLogs
 
 pytestmark = pytest.mark.contract
 
 T = "thread"
 
 
-def chunk(text: str = "hola", *, ts: int = 1_800_000_000_000) -> AgentChunk:
+def chunk(text: str = "hola", *, ts: int = NOW) -> AgentChunk:
     return AgentChunk(ts=ts, thread_id=T, turn_id="turn", text=text, agent="NAVEGANTE")
 
 
@@ -38,7 +38,7 @@ def chunks(*texts: object) -> list[AgentChunk]:
 
 
 def end(text: str = "hola", *, turn_id: str = "turn") -> TurnEnd:
-    return TurnEnd(ts=1_800_000_000_000, thread_id=T, turn_id=turn_id, status="completed", text=text)
+    return TurnEnd(ts=NOW, thread_id=T, turn_id=turn_id, status="completed", text=text)
 
 
 def numbers(records: Sequence[Record]) -> list[int]:
@@ -119,10 +119,16 @@ class TestEveryLog:
         args = {"address": "Cra 51B #79-40 «¡ñ!» 🚕", "n": [1, 2.5, None, {"deep": True}]}
         events: list[ThreadEvent] = [
             ToolCall(
-                ts=1, thread_id=T, turn_id="t", toolCallId="c", name="ValidateAddress", args=args, agent="OPERADOR"
+                ts=NOW + 1,
+                thread_id=T,
+                turn_id="t",
+                toolCallId="c",
+                name="ValidateAddress",
+                args=args,
+                agent="OPERADOR",
             ),
-            ToolResult(ts=2, thread_id=T, turn_id="t", toolCallId="c", name="ValidateAddress", result={"ok": 1}),
-            ToolResult(ts=3, thread_id=T, turn_id="t", toolCallId="c", name="ValidateAddress", result="a\x00b\n"),
+            ToolResult(ts=NOW + 2, thread_id=T, turn_id="t", toolCallId="c", name="ValidateAddress", result={"ok": 1}),
+            ToolResult(ts=NOW + 3, thread_id=T, turn_id="t", toolCallId="c", name="ValidateAddress", result="a\x00b\n"),
             end(),
             *chunks(*range(10)),
         ]
