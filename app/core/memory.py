@@ -12,6 +12,7 @@ them away takes some µs each, during which everybody waits: 50,000 at once are 
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 _LARGE_BYTES = 32 * 1024
+"""Pieces of sound are 1 to 150 KB. With 128 KiB those below lay in the heap, which grew to the end of half an hour."""
 _ARENAS = 2
 
 

@@ -174,7 +174,7 @@ class SpokenAnswer:
         self._calls: set[str] = set()
         self._fillers = 0
         self._bell = playback.bell
-        """Of the playback's own, which so needs to know nothing of this: both go as soon as the turn is over."""
+        """The playback's, which need not know who waits: so both are gone as soon as the turn is over."""
 
     @asynccontextmanager
     async def open(self, replies: AsyncIterable[ThreadEvent]) -> AsyncIterator[AsyncIterable[ThreadEvent]]:

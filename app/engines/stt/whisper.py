@@ -320,8 +320,10 @@ def load_whisper(model: str, threads: int) -> Callable[[Decode], Generator[str]]
             )
             heard = result.sequences_ids[0]
             logprob = result.scores[0] * len(heard) / (len(heard) + 1)
-            has_end = len(heard) < room
-            return _Guess(once(tokenizer.decode(heard)), logprob, result.no_speech_prob, prompt, has_end=has_end)
+            written = tokenizer.decode(heard)
+            text = once(written)
+            has_end = len(heard) < room or text != written  # a phrase again and again has its end: the first one's
+            return _Guess(text, logprob, result.no_speech_prob, prompt, has_end=has_end)
 
         first = attempt()
         if first.turns_in_a_circle and first.no_speech < _UNSURE_NO_SPEECH:
@@ -360,7 +362,7 @@ class _Guess:
     prompt: str
     """What it was told before."""
     has_end: bool = True
-    """Whether the model came to an end by itself, before it had no room left."""
+    """Whether it is known where the text ends: the model came to it before it had no room left."""
 
     @property
     def turns_in_a_circle(self) -> bool:
