@@ -30,6 +30,7 @@ from app.stores.base import (
     RecordingStore,
 )
 from app.stores.checkpoints.fenced import FencedSaver
+from app.stores.checkpoints.remembering import RememberingSaver
 from app.stores.memory import (
     MemoryAccountStore,
     MemoryAnswerStore,
@@ -99,7 +100,9 @@ async def open_stores(settings: Settings, *, now_ms: NowMs, new_id: NewId) -> As
             answers = SqlAnswerStore(database)
             pings["database"] = database.ping
         shared = await _open_shared(settings, stack, database, pings, now_ms=now_ms, new_id=new_id)
-        if settings.redis_url is not None:
+        if settings.redis_url is None:
+            checkpointer = RememberingSaver(checkpointer)
+        else:
             checkpointer = FencedSaver(checkpointer, shared.lanes.holds)
         folder = settings.recordings_folder
         yield Stores(

@@ -262,6 +262,11 @@ EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 TurnEventT = TypeVar("TurnEventT", bound=TurnEvent)
 
 
+_GIVEN: dict[tuple[str, ...], set[str]] = {}
+"""Which fields an event was given, by their names. Pydantic keeps such a set with each event: 728 bytes, as much as all
+else that it holds. Events never change, so those with the same fields share theirs."""
+
+
 @dataclass(frozen=True, slots=True)
 class EventSource:
     """Makes the events of one turn: binds the ids and the clock once."""
@@ -272,7 +277,9 @@ class EventSource:
 
     def make(self, kind: type[TurnEventT], /, **fields: Any) -> TurnEventT:
         """Return an event of ``kind``, stamped with this turn's ids and the time."""
-        return kind(ts=self.now_ms(), thread_id=self.thread_id, turn_id=self.turn_id, **fields)
+        event = kind(ts=self.now_ms(), thread_id=self.thread_id, turn_id=self.turn_id, **fields)
+        object.__setattr__(event, "__pydantic_fields_set__", _GIVEN.setdefault(tuple(fields), event.model_fields_set))
+        return event
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,11 @@ from app.core.errors import LaneLost, Misconfigured, StoreError
 from app.stores.checkpoints.fenced import FencedSaver
 from app.stores.checkpoints.postgres import libpq_url, migrate, open_postgres
 from app.stores.checkpoints.redis import open_redis
+from app.stores.checkpoints.remembering import RememberingSaver
 
 pytestmark = pytest.mark.contract
 
-KINDS = ["memory", "sqlite", "postgres", "redis", "fenced"]
+KINDS = ["memory", "sqlite", "postgres", "redis", "fenced", "remembering"]
 EXTENDED = {"postgres": {"prune"}}
 """What a saver claims beyond the basics."""
 
@@ -49,14 +50,16 @@ def open_saver(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Ope
     if kind == "redis":
         given["redis_url"] = request.getfixturevalue("redis_url")
     if kind == "fenced":
-        return lambda: _behind_a_fence(Settings(**given | {"checkpointer_type": "sqlite"}))
+        return lambda: _in_front(lambda saver: FencedSaver(saver, lambda _: True), given)
+    if kind == "remembering":
+        return lambda: _in_front(RememberingSaver, given)
     return lambda: open_checkpointer(Settings(**given))
 
 
 @asynccontextmanager
-async def _behind_a_fence(settings: Settings) -> AsyncIterator[Saver]:
-    async with open_checkpointer(settings) as saver:
-        yield FencedSaver(saver, lambda _: True)
+async def _in_front(wrap: Callable[[Saver], Saver], given: dict[str, Any]) -> AsyncIterator[Saver]:
+    async with open_checkpointer(Settings(**given | {"checkpointer_type": "sqlite"})) as saver:
+        yield wrap(saver)
 
 
 def config(thread_id: str, **more: Any) -> Any:
