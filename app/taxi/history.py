@@ -34,11 +34,11 @@ def _is_spoken(message: AnyMessage) -> bool:
 
 
 def forgettable(messages: Sequence[AnyMessage], limit: int) -> list[AnyMessage]:
-    """Return the messages that no model will be given again, once there are half as many again as are given.
+    """Return the messages that no model will be given again, once there are a quarter more than are given.
 
     All that is kept is read back with each turn, and each time that some go is work too.
     """
-    return list(messages[: _window(messages, limit)]) if len(messages) > limit * 3 // 2 else []
+    return list(messages[: _window(messages, limit)]) if len(messages) > limit * 5 // 4 else []
 
 
 def last_words(messages: Sequence[AnyMessage]) -> str:

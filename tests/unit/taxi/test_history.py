@@ -65,11 +65,11 @@ def test_the_window_begins_with_the_rider() -> None:
     assert model_history(messages, 10) == messages
 
 
-def test_old_messages_are_let_go_once_there_are_half_as_many_again() -> None:
-    messages: list[AnyMessage] = [HumanMessage(str(number)) for number in range(16)]
+def test_old_messages_are_let_go_once_there_are_a_quarter_more() -> None:
+    messages: list[AnyMessage] = [HumanMessage(str(number)) for number in range(13)]
 
-    assert forgettable(messages[:15], 10) == []
-    assert forgettable(messages, 10) == messages[:6]
+    assert forgettable(messages[:12], 10) == []
+    assert forgettable(messages, 10) == messages[:3]
 
 
 def test_the_last_words_are_the_riders() -> None:
