@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from app.core.config import Settings
 from app.core.errors import Conflict, Misconfigured, NotFound, StoreError
+from app.core.memory import collect_later
 
 cli = typer.Typer(help="Voztaxi: a streaming voice agent that books taxis.", no_args_is_help=True, add_completion=False)
 
@@ -29,6 +30,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; else PORT.")] = None,
 ) -> None:
     """Start the server."""
+    collect_later()
     from app.api.http_protocol import http_protocol
     from app.main import create_app
 

@@ -12,7 +12,6 @@ from sqlalchemy import Connection, Executable, RowMapping, UpdateBase, make_url,
 from app.core.errors import Misconfigured, StoreError
 from app.stores.sql import migrations
 from app.stores.sql.drivers.base import Driver, Work
-from app.stores.sql.drivers.postgres import PostgresDriver
 from app.stores.sql.drivers.sqlite import SqliteDriver
 
 T = TypeVar("T")
@@ -47,6 +46,9 @@ class Database:
         if address.get_backend_name() == "sqlite":
             self._driver = SqliteDriver(address, timeout=timeout)
         else:
+            # SQLAlchemy's asyncio brings its ORM along, which SQLite does without.
+            from app.stores.sql.drivers.postgres import PostgresDriver
+
             self._driver = PostgresDriver(address, timeout=timeout, pool_size=pool_size, auto_migrate=auto_migrate)
 
     async def __aenter__(self) -> Self:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from app.core.memory import settled_memory
+from app.core.memory import collect_later, settled_memory
 
 pytestmark = pytest.mark.unit
 
@@ -29,6 +29,17 @@ def test_what_is_made_meanwhile_is_still_collected() -> None:
         assert any(isinstance(each, Ring) for each in gc.get_objects())
         gc.collect()
         assert not any(isinstance(each, Ring) for each in gc.get_objects())
+
+
+def test_a_start_collects_nothing_until_its_memory_is_settled() -> None:
+    try:
+        collect_later()
+        assert not gc.isenabled()
+        with settled_memory():
+            assert gc.isenabled()
+        assert gc.isenabled()
+    finally:
+        gc.enable()
 
 
 _MADE_AND_FREED = """
