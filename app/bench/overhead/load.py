@@ -18,6 +18,8 @@ from typing import cast
 import uvloop
 
 _HANDSHAKE_SECONDS = 120.0
+_SHOWN_BYTES = 300
+"""Of the last frame of a client that was not served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class _Connection(asyncio.Protocol):
         self._began = 0.0
         self._seen_frame = self._seen_token = False
         self._tokens = 0
+        self._heard = b""
         self.is_counted = False
         self.opened: asyncio.Future[None] = self._loop.create_future()
         self._turn: asyncio.Future[None] | None = None
@@ -129,7 +132,14 @@ class _Connection(asyncio.Protocol):
             start = body + length
         self._buffer = buffer[start:]
 
+    @property
+    def waits(self) -> str | None:
+        """What it heard last, where its turn has not ended."""
+        is_over = self._turn is None or (self._turn.done() and not self._turn.cancelled())
+        return None if is_over else self._heard[:_SHOWN_BYTES].decode(errors="replace")
+
     def _frame(self, payload: bytes) -> None:
+        self._heard = payload
         harvest = self._harvest
         if self.is_counted:
             harvest.frames += 1
@@ -202,10 +212,17 @@ async def run(order: Order) -> None:
             await connection.take_turn()
 
     async def all_talk(turns: int, seconds: float) -> None:
-        async with asyncio.timeout(order.limit_seconds), asyncio.TaskGroup() as group:
-            for number, each in enumerate(connections):
-                later = order.spread_ms / 1000 * number / order.connections
-                group.create_task(talk(each, turns, seconds, later))
+        try:
+            async with asyncio.timeout(order.limit_seconds), asyncio.TaskGroup() as group:
+                for number, each in enumerate(connections):
+                    later = order.spread_ms / 1000 * number / order.connections
+                    group.create_task(talk(each, turns, seconds, later))
+        except TimeoutError as error:
+            waiting = [each.waits for each in connections if each.waits is not None]
+            raise TimeoutError(
+                f"not done after {order.limit_seconds:.0f} s: {len(waiting)} of {len(connections)} wait, "
+                f"one of them heard last: {waiting[0] if waiting else None}"
+            ) from error
 
     await all_talk(order.warm_up, 0)
     _tell("{}")
@@ -232,10 +249,9 @@ async def main() -> None:
     order = Order(**json.loads(sys.stdin.readline()))
     try:
         await run(order)
-    except* TimeoutError:
-        _tell(json.dumps({"failed": f"not done after {order.limit_seconds:.0f} s"}))
-    except* OSError as group:
-        _tell(json.dumps({"failed": str(group.exceptions[0])}))
+    except* OSError as group:  # a TimeoutError is one too
+        error = group.exceptions[0]
+        _tell(json.dumps({"failed": str(error) or type(error).__name__}))
 
 
 if __name__ == "__main__":
