@@ -47,6 +47,11 @@ class CountingSaver(InMemorySaver):
             raise StoreError
         return saved
 
+    async def adelete_thread(self, thread_id: str) -> None:
+        await super().adelete_thread(thread_id)
+        if self.fails:
+            raise StoreError
+
 
 def config(thread_id: str, **more: Any) -> Any:
     return {"configurable": {"thread_id": thread_id, "checkpoint_ns": "", **more}}
@@ -86,6 +91,17 @@ async def test_what_may_have_failed_is_read_again() -> None:
         await put(saver, "t", 2)
 
     assert (await said(saver, "t"), kept.reads) == (2, 1)
+
+
+async def test_a_thread_is_forgotten_also_where_that_is_said_to_have_failed() -> None:
+    kept = CountingSaver()
+    saver = RememberingSaver(kept)
+    await put(saver, "t", 1)
+    kept.fails = True
+    with pytest.raises(StoreError):
+        await saver.adelete_thread("t")
+
+    assert await said(saver, "t") is None
 
 
 async def test_the_threads_that_were_used_last_are_remembered() -> None:

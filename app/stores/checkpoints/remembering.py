@@ -96,9 +96,11 @@ class RememberingSaver(Saver):
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Forget a thread."""
-        await self._saver.adelete_thread(thread_id)
-        for place in [each for each in self._newest if each[0] == thread_id]:
-            del self._newest[place]
+        try:
+            await self._saver.adelete_thread(thread_id)
+        finally:  # where it failed it may have happened all the same
+            for place in [each for each in self._newest if each[0] == thread_id]:
+                del self._newest[place]
 
     def get_next_version(self, current: Any, channel: None) -> Any:
         """Return the version that follows, as the saver counts them."""
