@@ -1,27 +1,19 @@
 """Checkpoints that only who has a thread's lane may write."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import (
-    BaseCheckpointSaver,
-    ChannelVersions,
-    Checkpoint,
-    CheckpointMetadata,
-    CheckpointTuple,
-)
 
 from app.core.errors import LaneLost
+from app.stores.checkpoints.front import Saver, SaverInFront
 
-Saver = BaseCheckpointSaver[Any]
 
-
-class FencedSaver(Saver):
+class FencedSaver(SaverInFront):
     """Another saver behind a question: is the thread still ours?
 
     A process that stood still wakes up in the middle of a turn that another one has ended meanwhile.
-    What it remembers of the thread is old, and must not become the newest.
+    What it remembers of the thread is old, and must not become the newest. Anybody may read.
 
     Args:
         saver: Keeps the checkpoints; for ``async`` use.
@@ -29,56 +21,27 @@ class FencedSaver(Saver):
     """
 
     def __init__(self, saver: Saver, holds: Callable[[str], bool]) -> None:
-        super().__init__(serde=saver.serde)
-        self._saver = saver
+        super().__init__(saver)
         self._holds = holds
 
-    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """Read a checkpoint; anybody may."""
-        return await self._saver.aget_tuple(config)
-
-    async def alist(
-        self,
-        config: RunnableConfig | None,
-        *,
-        filter: dict[str, Any] | None = None,  # noqa: A002 - LangGraph's name
-        before: RunnableConfig | None = None,
-        limit: int | None = None,
-    ) -> AsyncIterator[CheckpointTuple]:
-        """List checkpoints; anybody may."""
-        async for found in self._saver.alist(config, filter=filter, before=before, limit=limit):
-            yield found
-
-    async def aput(
-        self,
-        config: RunnableConfig,
-        checkpoint: Checkpoint,
-        metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
-    ) -> RunnableConfig:
+    async def aput(self, config: RunnableConfig, *given: Any, **named: Any) -> RunnableConfig:
         """Write a checkpoint.
 
         Raises:
             LaneLost: Another process may have the thread.
         """
         self._check(config)
-        return await self._saver.aput(config, checkpoint, metadata, new_versions)
+        return await super().aput(config, *given, **named)
 
-    async def aput_writes(
-        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
-    ) -> None:
+    async def aput_writes(self, config: RunnableConfig, *given: Any, **named: Any) -> None:
         """Write what a step has done so far. Raises as ``aput`` does."""
         self._check(config)
-        await self._saver.aput_writes(config, writes, task_id, task_path)
+        await super().aput_writes(config, *given, **named)
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Forget a thread. Raises as ``aput`` does."""
         self._check({"configurable": {"thread_id": thread_id}})
-        await self._saver.adelete_thread(thread_id)
-
-    def get_next_version(self, current: Any, channel: None) -> Any:
-        """Return the version that follows, as the saver counts them."""
-        return self._saver.get_next_version(current, channel)
+        await super().adelete_thread(thread_id)
 
     def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> "FencedSaver":
         """Return one that may also read objects of these types."""

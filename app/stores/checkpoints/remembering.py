@@ -1,12 +1,11 @@
 """Checkpoints that the process which wrote them need not read again."""
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
-    BaseCheckpointSaver,
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
@@ -15,12 +14,13 @@ from langgraph.checkpoint.base import (
     get_checkpoint_metadata,
 )
 
-Saver = BaseCheckpointSaver[Any]
+from app.stores.checkpoints.front import Saver, SaverInFront
+
 Place = tuple[str, str]
 """A thread, and the namespace of a graph in it."""
 
 
-class RememberingSaver(Saver):
+class RememberingSaver(SaverInFront):
     """Another saver, and the newest checkpoint of the threads that were written to last.
 
     A turn begins where the one before it ended. To read that back takes a visit to a thread and makes every message
@@ -35,8 +35,7 @@ class RememberingSaver(Saver):
     """
 
     def __init__(self, saver: Saver, threads: int = 256) -> None:
-        super().__init__(serde=saver.serde)
-        self._saver = saver
+        super().__init__(saver)
         self._threads = threads
         self._newest: OrderedDict[Place, CheckpointTuple] = OrderedDict()  # the longest unused first
 
@@ -45,21 +44,9 @@ class RememberingSaver(Saver):
         place = _place(config)
         known = self._newest.get(place)
         if known is None or get_checkpoint_id(config) is not None:
-            return await self._saver.aget_tuple(config)
+            return await super().aget_tuple(config)
         self._newest.move_to_end(place)
         return known._replace(checkpoint=_copy(known.checkpoint), metadata=known.metadata.copy())
-
-    async def alist(
-        self,
-        config: RunnableConfig | None,
-        *,
-        filter: dict[str, Any] | None = None,  # noqa: A002 - LangGraph's name
-        before: RunnableConfig | None = None,
-        limit: int | None = None,
-    ) -> AsyncIterator[CheckpointTuple]:
-        """List checkpoints."""
-        async for found in self._saver.alist(config, filter=filter, before=before, limit=limit):
-            yield found
 
     async def aput(
         self,
@@ -72,7 +59,7 @@ class RememberingSaver(Saver):
         place = _place(config)
         before = self._newest.pop(place, None)
         written = _copy(checkpoint)
-        saved = await self._saver.aput(config, checkpoint, metadata, new_versions)
+        saved = await super().aput(config, checkpoint, metadata, new_versions)
         older = [get_checkpoint_id(config), before and before.checkpoint["id"]]
         # The newest has the largest id, whoever wrote last. One that is not the newest is of no use here.
         if all(each is None or each < written["id"] for each in older):
@@ -87,24 +74,18 @@ class RememberingSaver(Saver):
                 self._newest.popitem(last=False)
         return saved
 
-    async def aput_writes(
-        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
-    ) -> None:
+    async def aput_writes(self, config: RunnableConfig, *given: Any, **named: Any) -> None:
         """Write what a step has done so far."""
         self._newest.pop(_place(config), None)
-        await self._saver.aput_writes(config, writes, task_id, task_path)
+        await super().aput_writes(config, *given, **named)
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Forget a thread."""
         try:
-            await self._saver.adelete_thread(thread_id)
+            await super().adelete_thread(thread_id)
         finally:  # where it failed it may have happened all the same
             for place in [each for each in self._newest if each[0] == thread_id]:
                 del self._newest[place]
-
-    def get_next_version(self, current: Any, channel: None) -> Any:
-        """Return the version that follows, as the saver counts them."""
-        return self._saver.get_next_version(current, channel)
 
     def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> "RememberingSaver":
         """Return one that may also read objects of these types."""
