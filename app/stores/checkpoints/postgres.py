@@ -1,9 +1,11 @@
 """Checkpoints in a Postgres database, beside our own tables."""
 
 import asyncio
+import selectors
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import psycopg
@@ -16,11 +18,21 @@ from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import make_url
 
 from app.core.errors import Misconfigured, StoreError
+from app.stores.sql.drivers.base import RESTED_SECONDS
 
 _SETUP_LOCK = 0x766F7B  # any number will do that nobody else takes in the same database
 _LOOK_EVERY = 0.1
 
-Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
+
+class _Connection(AsyncConnection[DictRow]):
+    """A connection that knows since when it rests, on the clock of ``time.monotonic``."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.rests_since = time.monotonic()
+
+
+Pool = AsyncConnectionPool[_Connection]
 
 
 class PostgresSaver(AsyncPostgresSaver):
@@ -32,7 +44,7 @@ class PostgresSaver(AsyncPostgresSaver):
     """
 
     def __init__(self, pool: Pool, *, timeout: float) -> None:
-        super().__init__(pool)
+        super().__init__(cast("AsyncConnectionPool[AsyncConnection[DictRow]]", pool))
         self._timeout = timeout
         # It is there for one connection that everybody shares. Each operation has one of its own here.
         self.lock = nullcontext()  # type: ignore[assignment]
@@ -79,13 +91,15 @@ async def open_postgres(
         await migrate(url)
     pool: Pool = AsyncConnectionPool(
         libpq_url(url),
+        connection_class=_Connection,
         kwargs=_OPTIONS
         | {"options": f"-c statement_timeout={int(timeout * 1000)}", "connect_timeout": int(timeout) + 1},
         min_size=1,
         max_size=pool_size,
         timeout=timeout,
         reconnect_timeout=timeout,  # beyond it the next operation tries anew, instead of a pause that grows
-        check=AsyncConnectionPool.check_connection,
+        check=_check,
+        reset=_rest,
         open=False,
     )
     async with pool:
@@ -121,6 +135,22 @@ def libpq_url(url: str) -> str:
     ssl = address.query.get("ssl")
     query = {"application_name": "voztaxi"} | ({"sslmode": ssl} if isinstance(ssl, str) else {})
     return address.set(query=query).render_as_string(hide_password=False)
+
+
+async def _rest(connection: _Connection) -> None:
+    connection.rests_since = time.monotonic()
+
+
+async def _check(connection: _Connection) -> None:
+    """Raise where a connection is dead. To ask the server is a way there and back before each operation.
+
+    So it is asked after a rest, or where it has said something unasked: that it stops, or nothing more at all.
+    """
+    with selectors.DefaultSelector() as unasked:
+        unasked.register(connection.fileno(), selectors.EVENT_READ)
+        if not unasked.select(timeout=0) and time.monotonic() - connection.rests_since < RESTED_SECONDS:
+            return
+    await AsyncConnectionPool.check_connection(connection)
 
 
 # What LangGraph's saver expects of a connection.

@@ -18,6 +18,8 @@ It may run in a thread of its own, so it touches nothing but its connection and 
 
 CLOSE_SECONDS = 2.0
 """Longest wait for connections to close."""
+RESTED_SECONDS = 10.0
+"""A connection to a server that was not used for so long is asked whether it lives before it is used again."""
 COMMON_FAILURES: tuple[type[Exception], ...] = (SQLAlchemyError, sqlite3.Error, OSError, OverflowError, UnicodeError)
 """What goes wrong on any database, ``Work`` that was given text or numbers that it cannot hold included."""
 

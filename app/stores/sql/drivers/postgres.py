@@ -1,16 +1,21 @@
 """A Postgres database, over a pool of connections."""
 
+import math
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import anyio
 import structlog
-from sqlalchemy import URL, func, select, text
+from sqlalchemy import URL, event, func, select, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from app.core.errors import Misconfigured
-from app.stores.sql.drivers.base import CLOSE_SECONDS, COMMON_FAILURES, Work, undisturbed
+from app.stores.sql.drivers.base import CLOSE_SECONDS, COMMON_FAILURES, RESTED_SECONDS, Work, undisturbed
 
 T = TypeVar("T")
 
@@ -40,11 +45,11 @@ class PostgresDriver:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=timeout,
-            pool_pre_ping=True,
             connect_args=_options(timeout),
             hide_parameters=True,
         )
         self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        _LivingConnections(self._engine)
 
     async def check(self) -> None:
         """See ``Driver``."""
@@ -90,6 +95,32 @@ class PostgresDriver:
                     await connection.close()
                 except self.failures as error:
                     log.warning("connection could not be given back", exc_info=error)
+
+
+class _LivingConnections:
+    """Sees to it that whoever takes a connection of the pool is not given a dead one.
+
+    SQLAlchemy's own ``pool_pre_ping`` asks the server each time, which is three ways to it and back before the first
+    statement of a transaction. Here a connection is known to be dead where the server has closed it, as one that stops
+    does with all of them; it is asked only after a rest, in which something on the way may have dropped it in silence.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._dialect = engine.dialect
+        event.listen(engine.sync_engine, "checkin", self._given_back)
+        event.listen(engine.sync_engine, "checkout", self._taken)
+
+    def _given_back(self, _connection: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
+        entry.info["rests since"] = time.monotonic()
+
+    def _taken(self, connection: DBAPIConnection, entry: ConnectionPoolEntry, _borrowed: PoolProxiedConnection) -> None:
+        if connection.driver_connection.is_closed():
+            raise InvalidatePoolError
+        if time.monotonic() - entry.info.get("rests since", math.inf) > RESTED_SECONDS:
+            try:
+                self._dialect.do_ping(connection)
+            except self._dialect.loaded_dbapi.Error as error:
+                raise InvalidatePoolError from error
 
 
 def _options(timeout: float) -> dict[str, Any]:
