@@ -83,6 +83,14 @@ def whole(chunks: Sequence[AIMessageChunk]) -> dict[str, Any]:
     }
 
 
+async def test_half_of_a_surrogate_pair_is_asked_too(ours: BaseChatModel, server: ScriptedModel) -> None:
+    half = "Hola \ud83d"
+    server.when(half, Answer("Sí"))
+
+    said = [chunk.text async for chunk in ours.astream([SystemMessage("Eres."), HumanMessage(half)])]
+    assert "".join(said) == "Sí"
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -16,7 +16,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.runnables import RunnableConfig
 from langchain_openai import ChatOpenAI
 from pydantic import PrivateAttr, SecretStr
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from app.engines.llm.event_stream import EventStreamDecoder
 
@@ -102,7 +102,8 @@ class OpenAIChatModel(ChatOpenAI):
         payload = self._payload(input, stop=stop, **kwargs)
         decoder = EventStreamDecoder()
         has_begun = False
-        async with await self._answer(payload) as response, self._crowd.joined():
+        crowd = self._crowd
+        async with await self._answer(payload) as response, crowd.joined():
             async for received in response.content.iter_any():
                 events = decoder.feed(received)
                 for piece in _pieces(events, first_alone=not has_begun):
@@ -117,7 +118,7 @@ class OpenAIChatModel(ChatOpenAI):
                     await _until_over(response)
                     return
                 if has_begun:
-                    await self._crowd.gather()
+                    await crowd.gather()
 
     def _payload(self, asked: LanguageModelInput, **options: Any) -> dict[str, Any]:
         """Return what langchain-openai would send.
@@ -151,6 +152,7 @@ class OpenAIChatModel(ChatOpenAI):
 
     async def _answer(self, payload: dict[str, Any]) -> aiohttp.ClientResponse:
         """Ask, again and again where that may help, and return the answer when it begins."""
+        body = _written(payload)
         async for attempt in stamina.retry_context(
             on=_may_help,
             attempts=(self.max_retries or 0) + 1,
@@ -160,7 +162,7 @@ class OpenAIChatModel(ChatOpenAI):
             wait_jitter=_FIRST_WAIT_SECONDS,
         ):
             with attempt:
-                response = await self._http.post(self._url, json=payload, headers=self._headers, proxy=self._proxy)
+                response = await self._http.post(self._url, data=body, headers=self._headers, proxy=self._proxy)
                 if response.status >= 400:
                     response.close()
                     raise ModelRefusal(response.status, _retry_after(response))
@@ -235,6 +237,14 @@ def _pieces(events: Iterable[bytes], *, first_alone: bool) -> Iterator[str | dic
         yield chunk
     if words:
         yield words
+
+
+def _written(payload: dict[str, Any]) -> bytes:
+    """Return a request as JSON."""
+    try:
+        return to_json(payload)
+    except ValueError:  # half of a surrogate pair, which Python's own writer spells out
+        return json.dumps(payload).encode()
 
 
 def _parsed(event: bytes) -> Any:
