@@ -71,7 +71,8 @@ class AgentTurn:
                 yield self._outlet
             finally:
                 self._outlet.abandon()
-                tasks.cancel_scope.cancel()
+                if not self._outlet.is_finished:
+                    tasks.cancel_scope.cancel()
 
     def undelivered(self) -> list[ThreadEvent]:
         """Return what the graph said and nobody took, also while it was being stopped."""

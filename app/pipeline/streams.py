@@ -23,7 +23,8 @@ class Outlet(Generic[T]):
         self._items: deque[T] = deque()
         self._added = Bell()
         self._taken = Bell()
-        self._finished = False
+        self.is_finished = False
+        """No item follows."""
         self._abandoned = False
 
     async def put(self, item: T) -> None:
@@ -35,7 +36,7 @@ class Outlet(Generic[T]):
 
     def finish(self) -> None:
         """Say that no item follows."""
-        self._finished = True
+        self.is_finished = True
         self._added.ring()
 
     def abandon(self) -> list[T]:
@@ -51,7 +52,7 @@ class Outlet(Generic[T]):
     async def __anext__(self) -> T:
         """Take the next item."""
         while not self._items:
-            if self._finished:
+            if self.is_finished:
                 raise StopAsyncIteration
             await self._added.wait()
         self._taken.ring()

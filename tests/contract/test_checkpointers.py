@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import inspect
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -116,6 +117,12 @@ async def test_what_riders_say_is_kept_as_they_said_it(open_saver: Open) -> None
     async with open_saver() as saver:
         await remember(saver, "t", "un\0taxi «¡ya!» 🐕")
         assert await recall(saver, "t") == "un\0taxi «¡ya!» 🐕"
+
+
+async def test_it_is_told_where_in_the_graph_a_task_stands(open_saver: Open) -> None:
+    """LangGraph looks for the parameter, and says nothing to a saver that does not name it."""
+    async with open_saver() as saver:
+        assert "task_path" in inspect.signature(saver.aput_writes).parameters
 
 
 async def test_threads_are_remembered_at_the_same_time(open_saver: Open) -> None:

@@ -1,6 +1,6 @@
 """Checkpoints that only who has a thread's lane may write."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -33,10 +33,12 @@ class FencedSaver(SaverInFront):
         self._check(config)
         return await super().aput(config, *given, **named)
 
-    async def aput_writes(self, config: RunnableConfig, *given: Any, **named: Any) -> None:
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
         """Write what a step has done so far. Raises as ``aput`` does."""
         self._check(config)
-        await super().aput_writes(config, *given, **named)
+        await super().aput_writes(config, writes, task_id, task_path)
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Forget a thread. Raises as ``aput`` does."""

@@ -55,7 +55,10 @@ class SaverInFront(Saver):
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        """Write what a step has done so far."""
+        """Write what a step has done so far.
+
+        LangGraph says where in the graph a task stands to savers alone that name ``task_path``.
+        """
         await self._saver.aput_writes(config, writes, task_id, task_path)
 
     async def adelete_thread(self, thread_id: str) -> None:

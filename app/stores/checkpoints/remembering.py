@@ -1,7 +1,7 @@
 """Checkpoints that the process which wrote them need not read again."""
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -74,10 +74,12 @@ class RememberingSaver(SaverInFront):
                 self._newest.popitem(last=False)
         return saved
 
-    async def aput_writes(self, config: RunnableConfig, *given: Any, **named: Any) -> None:
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
         """Write what a step has done so far."""
         self._newest.pop(_place(config), None)
-        await super().aput_writes(config, *given, **named)
+        await super().aput_writes(config, writes, task_id, task_path)
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Forget a thread."""
