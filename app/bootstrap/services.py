@@ -52,9 +52,7 @@ from app.services.sessions import SessionService
 from app.services.streaming_service import ServiceLimits, StreamingService
 from app.services.threads import ThreadMemory, ThreadService
 from app.services.voice import VoiceService
-from app.stores.base import (
-    AccountStore,
-)
+from app.stores.base import AccountStore
 from app.stores.endings import StepwiseEndings
 from app.stores.sql.accounts import SqlAccountStore
 from app.taxi.agents import AGENTS
@@ -175,13 +173,17 @@ async def open_services(
                     now_ms=now_ms,
                 )
             )
+        endings = stores.endings
+        if endings is None:
+            endings = await stack.enter_async_context(
+                StepwiseEndings(stores.conversations, stores.event_log, step_seconds=settings.store_timeout_seconds)
+            )
         runner = TurnRunner(
             pipeline=ChainPipeline(agent=agent, speech=voice.speech),
             publish=airwaves.publish,
             event_log=stores.event_log,
             conversations=stores.conversations,
-            endings=stores.endings
-            or StepwiseEndings(stores.conversations, stores.event_log, step_seconds=settings.store_timeout_seconds),
+            endings=endings,
             now_ms=now_ms,
             limits=TurnLimits(
                 turn=settings.turn_timeout_seconds,

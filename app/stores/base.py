@@ -132,8 +132,8 @@ class ConversationStore(Protocol):
         """Store how a turn ended and the messages it made, as one step. Repeating it changes nothing."""
         ...
 
-    async def close_turn(self, turn_id: str) -> None:
-        """Note that the turn's terminal event was logged: nothing is left to do for it."""
+    async def close_turns(self, turn_ids: Sequence[str]) -> None:
+        """Note that the terminal events of these turns were logged: nothing is left to do for them."""
         ...
 
     async def turn(self, turn_id: str) -> TurnRecord | None:
@@ -329,7 +329,7 @@ class Endings(Protocol):
     """The end of a turn, over the stores that have a part in it."""
 
     async def end(self, ending: TurnEnding, events: Sequence[ThreadEvent]) -> None:
-        """Save how a turn ended, log its last events, and close it.
+        """Save how a turn ended, log its last events, and close it, now or in a moment.
 
         No reader has the events before all else is stored. Repeating it without the events changes nothing.
         Where only the closing fails, the turn is found and closed later, as after the death of a process.

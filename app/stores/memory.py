@@ -252,9 +252,9 @@ class MemoryConversationStore:
         for message in messages:
             stored.setdefault(message.id, message)
 
-    async def close_turn(self, turn_id: str) -> None:
+    async def close_turns(self, turn_ids: Sequence[str]) -> None:
         """See ``ConversationStore``."""
-        self._closed.add(turn_id)
+        self._closed.update(each for each in turn_ids if each in self._turns)
 
     async def turn(self, turn_id: str) -> TurnRecord | None:
         """See ``ConversationStore``."""

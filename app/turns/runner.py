@@ -44,6 +44,8 @@ from app.turns.turn import Turn
 log = structlog.stdlib.get_logger("voztaxi.turn")
 
 
+_CLOSING_MS = 2000
+"""A turn that ended is closed sooner than this."""
 Publish = Callable[[TurnEvent, int], None]
 """Takes an event that is not logged, and the ``seq`` of the logged event that it follows; 0 is before any."""
 
@@ -238,9 +240,16 @@ class TurnRunner:
         return known is not None and known.status != "running"
 
     async def unfinished(self) -> Sequence[str]:
-        """Return the threads with turns that were not closed: they run, or their process died."""
+        """Return the threads with turns that were not closed: they run, or their process died.
+
+        A turn that ended just now is being closed by whoever ended it.
+        """
         with store_deadline(self._limits.store):
-            return list(dict.fromkeys(record.thread_id for record in await self._conversations.unclosed_turns()))
+            unclosed = await self._conversations.unclosed_turns()
+        just_now = self._now_ms() - _CLOSING_MS
+        return list(
+            dict.fromkeys(each.thread_id for each in unclosed if each.ended_at is None or each.ended_at < just_now)
+        )
 
     async def close_unfinished(self, thread_id: str) -> int:
         """Give every turn that was left behind in a thread its terminal event. The caller has the lane.

@@ -1,6 +1,6 @@
 """What the end of a turn promises, wherever its log and its conversation are kept."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,11 @@ class Ends:
         """Return how the turns that are not closed ended."""
         return {each.turn_id: each.status for each in await self.conversations.unclosed_turns()}
 
+    async def all_closed(self) -> None:
+        """Wait for the moment that closing may take."""
+        while await self.statuses():  # noqa: ASYNC110 - it happens in the store
+            await anyio.sleep(0.01)
+
 
 @pytest.fixture(params=["memory", "sqlite", "postgres", "sqlite and redis"])
 async def ends(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ends]:
@@ -61,7 +66,8 @@ async def ends(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         if request.param == "memory":
             conversations = MemoryConversationStore()
             log = await stack.enter_async_context(MemoryLogs().open())
-            yield Ends(StepwiseEndings(conversations, log, step_seconds=5), conversations, log)
+            stepwise = await stack.enter_async_context(StepwiseEndings(conversations, log, step_seconds=5))
+            yield Ends(stepwise, conversations, log)
             return
         kind = request.param.partition(" ")[0]
         url = sql_url(kind, request, tmp_path)
@@ -69,7 +75,8 @@ async def ends(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         stored = SqlConversationStore(database)
         if kind != request.param:
             log = await stack.enter_async_context(RedisLogs(request.getfixturevalue("redis_url")).open())
-            yield Ends(StepwiseEndings(stored, log, step_seconds=5), stored, log)
+            stepwise = await stack.enter_async_context(StepwiseEndings(stored, log, step_seconds=5))
+            yield Ends(stepwise, stored, log)
             return
         own_log = await stack.enter_async_context(SqlLogs(url).on(database, Limits()))
         yield Ends(SqlEndings(own_log, seconds=5), stored, own_log)
@@ -92,7 +99,7 @@ async def test_a_turn_is_saved_told_and_closed(ends: Ends) -> None:
     known = await ends.conversations.turn("turn-1")
     assert known is not None
     assert (known.status, known.ended_at) == ("completed", 9)
-    assert await ends.statuses() == {}
+    await ends.all_closed()
 
 
 async def test_who_reads_the_end_finds_the_turn_saved(ends: Ends) -> None:
@@ -121,7 +128,7 @@ async def test_a_turn_that_was_told_before_is_saved_and_closed_without_a_second_
     await ends.endings.end(ending(), [])
     assert await ends.told() == ["the end"]
     assert list(await ends.conversations.messages(T)) == [message(1), message(101)]
-    assert await ends.statuses() == {}
+    await ends.all_closed()
 
 
 async def test_a_turn_that_was_saved_before_is_told_and_closed_as_it_was_saved(ends: Ends) -> None:
@@ -133,7 +140,7 @@ async def test_a_turn_that_was_saved_before_is_told_and_closed_as_it_was_saved(e
     known = await ends.conversations.turn("turn-1")
     assert known is not None
     assert known.status == "interrupted"
-    assert await ends.statuses() == {}
+    await ends.all_closed()
 
 
 async def test_ending_again_without_the_events_changes_nothing(ends: Ends) -> None:
@@ -142,7 +149,7 @@ async def test_ending_again_without_the_events_changes_nothing(ends: Ends) -> No
     await ends.endings.end(ending(status="failed"), [])
     assert await ends.told() == ["the end"]
     assert list(await ends.conversations.messages(T)) == [message(1), message(101)]
-    assert await ends.statuses() == {}
+    await ends.all_closed()
 
 
 async def test_many_turns_end_at_once_each_in_its_own_thread(ends: Ends) -> None:
@@ -155,7 +162,56 @@ async def test_many_turns_end_at_once_each_in_its_own_thread(ends: Ends) -> None
                 ends.endings.end, ending(number, thread_id=thread), [end(thread, number=number, thread_id=thread)]
             )
     assert [await ends.told(thread) for thread in threads] == [[thread] for thread in threads]
-    assert await ends.statuses() == {}
+    await ends.all_closed()
+
+
+class Closings(MemoryConversationStore):
+    """Conversations that note how turns were closed, and fail to where they are told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed: list[list[str]] = []
+        self.fails = False
+
+    async def close_turns(self, turn_ids: Sequence[str]) -> None:
+        self.closed.append(list(turn_ids))
+        if self.fails:
+            raise StoreError
+        await super().close_turns(turn_ids)
+
+
+async def test_turns_that_end_together_are_closed_together_and_the_last_ones_on_leaving() -> None:
+    conversations = Closings()
+    async with MemoryLogs().open() as log:
+        async with StepwiseEndings(conversations, log, step_seconds=5) as endings:
+            ends = Ends(endings, conversations, log)
+            for number in range(3):
+                await ends.begin(number, thread_id=f"thread-{number}")
+                await endings.end(ending(number, thread_id=f"thread-{number}"), [])
+            assert conversations.closed == []
+            await ends.all_closed()
+            await ends.begin(3)
+            await endings.end(ending(3), [])
+        assert conversations.closed == [["turn-0", "turn-1", "turn-2"], ["turn-3"]]
+        assert await ends.statuses() == {}
+
+
+async def test_turns_that_cannot_be_closed_hold_up_no_others() -> None:
+    conversations = Closings()
+    async with MemoryLogs().open() as log, StepwiseEndings(conversations, log, step_seconds=5) as endings:
+        ends = Ends(endings, conversations, log)
+        await ends.begin(1)
+        conversations.fails = True
+        await endings.end(ending(1), [])
+        while not conversations.closed:  # noqa: ASYNC110 - it happens in the store
+            await anyio.sleep(0.01)
+        conversations.fails = False
+        await ends.begin(2)
+        await endings.end(ending(2), [])
+        while len(conversations.closed) < 2:  # noqa: ASYNC110 - it happens in the store
+            await anyio.sleep(0.01)
+        assert conversations.closed == [["turn-1"], ["turn-2"]]
+        assert await ends.statuses() == {"turn-1": "completed"}  # found by whoever looks for turns of dead processes
 
 
 @pytest.mark.parametrize("failure", ["before", "after"])
@@ -174,7 +230,7 @@ async def test_on_one_database_nothing_is_told_or_saved_where_the_commit_fails(
             await ends.endings.end(ending(), [end()])
             assert [record.event.text for record in await reader.read()] == ["the end"]  # type: ignore[attr-defined]
         assert list(await stored.messages(T)) == [message(1), message(101)]
-        assert await ends.statuses() == {}
+        await ends.all_closed()
     async with SqlLogs(database_url).on(database) as log:
         assert await Ends(SqlEndings(log, seconds=5), stored, log).told() == ["the end"]
 

@@ -65,7 +65,7 @@ async def test_a_turn_that_is_begun_and_ended_everywhere_at_once_happened_once(p
         store = SqlConversationStore(process)
         await store.begin_turn(turn(), message(1), conversation())
         await store.end_turn("turn-1", "completed", 9, [message(2), message(3)])
-        await store.close_turn("turn-1")
+        await store.close_turns(["turn-1"])
 
     await everywhere(processes, 20, play)
 
@@ -103,7 +103,7 @@ async def test_turns_that_begin_and_end_while_their_thread_is_forgotten_leave_a_
         await store.begin_turn(turn(number), message(number), conversation())
         await store.forget("thread")
         await store.end_turn(name, "completed", 9, [message(100 + number)])
-        await store.close_turn(name)
+        await store.close_turns([name])
 
     await everywhere(processes, 20, play)
 

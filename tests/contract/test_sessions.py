@@ -43,7 +43,7 @@ async def talk(store: ConversationStore, name: str, *, replaced: tuple[str, str]
     rider = line(replaced[0] if replaced else name, name)
     await store.begin_turn(turn(name, replaced=replaced), rider, session())
     await store.end_turn(name, "completed", 2, [line(f"{name}:1", name, role="assistant")])
-    await store.close_turn(name)
+    await store.close_turns([name])
 
 
 async def lines(store: ConversationStore) -> list[tuple[str, str]]:

@@ -250,9 +250,8 @@ class TestConversations:
             )
         await conversations.end_turn("turn-1", "failed", 9, [])
         await conversations.end_turn("turn-2", "interrupted", 9, [])
-        await conversations.close_turn("turn-2")
-        await conversations.close_turn("turn-3")
-        await conversations.close_turn("never there")
+        await conversations.close_turns(["turn-2"])
+        await conversations.close_turns(["turn-3", "never there"])
         assert {each.turn_id: each.status for each in await conversations.unclosed_turns()} == {
             "turn-0": "running",
             "turn-1": "failed",

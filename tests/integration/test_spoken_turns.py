@@ -31,7 +31,6 @@ from app.models.events import (
 from app.pipeline.chain import ChainPipeline
 from app.pipeline.playback import Playback
 from app.pipeline.tts import Speech
-from app.stores.endings import StepwiseEndings
 from app.turns.runner import TurnLimits, TurnRunner
 from tests.desk import Desk, make_stores, offline_model, open_desk
 from tests.fakes import FakeTts, FaultyBookings, FaultyModel
@@ -63,7 +62,7 @@ class Caller:
             pipeline=ChainPipeline(agent=agent, speech=Speech(engine=self.engine, aloud=str, **self.speech)),
             event_log=self.desk.stores.event_log,
             conversations=self.desk.stores.conversations,
-            endings=StepwiseEndings(self.desk.stores.conversations, self.desk.stores.event_log, step_seconds=5),
+            endings=runner._endings,
             now_ms=runner._now_ms,
             limits=TurnLimits(turn=self.turn_seconds, pause=30, store=5),
             publish=self._take,

@@ -84,4 +84,4 @@ async def test_who_had_a_thread_before_it_was_forgotten_does_not_speak_to_who_ha
             await streaming.drain(5)
         assert "No debo" not in str(await desk.log())
         assert "No debo" not in str(await desk.stores.conversations.messages("t"))
-        assert not await desk.stores.conversations.unclosed_turns()
+    assert not await desk.stores.conversations.unclosed_turns()

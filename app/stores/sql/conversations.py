@@ -27,7 +27,7 @@ _END = (
     .values(status=bindparam("ended_as"), ended_at=bindparam("at"), closed=bindparam("is_closed"))
     .returning(turns.c.thread_id)
 )
-_CLOSE = update(turns).where(turns.c.turn_id == bindparam("turn")).values(closed=True)
+_CLOSE = update(turns).where(turns.c.turn_id.in_(bindparam("turns", expanding=True))).values(closed=True)
 
 
 class SqlConversationStore:
@@ -68,9 +68,9 @@ class SqlConversationStore:
         row = {"turn": turn_id, "ended_as": status, "at": ended_at, "is_closed": False}
         await self._database.write(lambda connection: _end(connection, row, messages))
 
-    async def close_turn(self, turn_id: str) -> None:
+    async def close_turns(self, turn_ids: Sequence[str]) -> None:
         """See ``ConversationStore``."""
-        await self._database.write(lambda connection: connection.execute(_CLOSE, {"turn": turn_id}))
+        await self._database.write(lambda connection: connection.execute(_CLOSE, {"turns": list(turn_ids)}))
 
     async def turn(self, turn_id: str) -> TurnRecord | None:
         """See ``ConversationStore``."""
@@ -149,10 +149,10 @@ class SqlConversationStore:
 
 
 def end_and_close(ending: TurnEnding, connection: Connection) -> None:
-    """Store what ``end_turn`` and ``close_turn`` store, in a transaction that others have a part in."""
+    """Store what ``end_turn`` and ``close_turns`` store, in a transaction that others have a part in."""
     row = {"turn": ending.turn_id, "ended_as": ending.status, "at": ending.ended_at, "is_closed": True}
     if not _end(connection, row, ending.messages):
-        connection.execute(_CLOSE, {"turn": ending.turn_id})
+        connection.execute(_CLOSE, {"turns": [ending.turn_id]})
 
 
 def _end(connection: Connection, row: dict[str, Any], lines: Sequence[Message]) -> bool:
