@@ -49,7 +49,7 @@ class PostgresDriver:
             hide_parameters=True,
         )
         self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        _LivingConnections(self._engine)
+        _replace_the_dead(self._engine)
 
     async def check(self) -> None:
         """See ``Driver``."""
@@ -97,30 +97,29 @@ class PostgresDriver:
                     log.warning("connection could not be given back", exc_info=error)
 
 
-class _LivingConnections:
-    """Sees to it that whoever takes a connection of the pool is not given a dead one.
+def _replace_the_dead(engine: AsyncEngine) -> None:
+    """See to it that whoever takes a connection of the pool is not given a dead one.
 
     SQLAlchemy's own ``pool_pre_ping`` asks the server each time, which is three ways to it and back before the first
     statement of a transaction. Here a connection is known to be dead where the server has closed it, as one that stops
     does with all of them; it is asked only after a rest, in which something on the way may have dropped it in silence.
     """
+    dialect = engine.dialect
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._dialect = engine.dialect
-        event.listen(engine.sync_engine, "checkin", self._given_back)
-        event.listen(engine.sync_engine, "checkout", self._taken)
-
-    def _given_back(self, _connection: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
+    def given_back(_connection: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
         entry.info["rests since"] = time.monotonic()
 
-    def _taken(self, connection: DBAPIConnection, entry: ConnectionPoolEntry, _borrowed: PoolProxiedConnection) -> None:
+    def taken(connection: DBAPIConnection, entry: ConnectionPoolEntry, _borrowed: PoolProxiedConnection) -> None:
         if connection.driver_connection.is_closed():
             raise InvalidatePoolError
         if time.monotonic() - entry.info.get("rests since", math.inf) > RESTED_SECONDS:
             try:
-                self._dialect.do_ping(connection)
-            except self._dialect.loaded_dbapi.Error as error:
+                dialect.do_ping(connection)
+            except dialect.loaded_dbapi.Error as error:
                 raise InvalidatePoolError from error
+
+    event.listen(engine.sync_engine, "checkin", given_back)
+    event.listen(engine.sync_engine, "checkout", taken)
 
 
 def _options(timeout: float) -> dict[str, Any]:
