@@ -119,8 +119,10 @@ async def test_that_was_lost_on_the_way(opened: Open, postgres_url: str, monkeyp
         monkeypatch.setattr(module, "RESTED_SECONDS", 0.0)
     async with _relayed(postgres_url) as (relay, url), opened(url) as operation:
         await _at_once(operation)
+        before = relay.connections
         relay.forget()
         await _at_once(operation)
+        assert relay.connections > before
 
 
 async def test_one_that_lives_is_used_again(opened: Open, postgres_url: str) -> None:

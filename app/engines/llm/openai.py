@@ -102,7 +102,7 @@ class OpenAIChatModel(ChatOpenAI):
         payload = self._payload(input, stop=stop, **kwargs)
         decoder = EventStreamDecoder()
         has_begun = False
-        crowd = self._crowd
+        crowd = self._crowd  # once: pydantic looks for a private attribute in Python
         async with await self._answer(payload) as response, crowd.joined():
             async for received in response.content.iter_any():
                 events = decoder.feed(received)
