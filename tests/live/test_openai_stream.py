@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
+from app.engines.llm import openai
 from app.engines.llm.openai import ModelRefusal, OpenAIChatModel, open_openai_model
 from tests.live.openai_server import PIECE, Answer, Call, ScriptedModel
 
@@ -199,32 +200,60 @@ async def test_the_first_words_are_on_their_way_before_the_rest_is_read(
     assert len(words) <= PIECE
 
 
-async def test_where_many_answers_come_at_a_time_their_words_gather() -> None:
-    words = [f"palabra{number} " for number in range(40)]
+@asynccontextmanager
+async def slow_model(said: Sequence[str], load: float) -> AsyncIterator[BaseChatModel]:
+    """A model that says a word each 5 ms, asked by one that is as busy as ``load`` says."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
-        for word in words:
+        for word in said:
             writer.write(b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n' % word.encode())
             await asyncio.sleep(0.005)  # the model's own pace
         writer.write(b"data: [DONE]\n\n")
         writer.close()
 
-    async def chunks(model: BaseChatModel) -> list[str]:
-        return [chunk.text async for chunk in model.astream(SAID)]
-
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
         async with open_openai_model(
-            model="m", api_key=None, base_url=f"http://127.0.0.1:{port}/v1", temperature=None, timeout_seconds=20
+            model="m",
+            api_key=None,
+            base_url=f"http://127.0.0.1:{port}/v1",
+            temperature=None,
+            timeout_seconds=20,
+            load=lambda: load,
         ) as model:
-            alone = await chunks(model)
-            together = await asyncio.gather(*[chunks(model) for _ in range(90)])
-            afterwards = await chunks(model)
+            yield model
 
-    assert all(answer[0] == words[0] and "".join(answer) == "".join(words) for answer in [alone, *together])
-    assert max(len(answer) for answer in together) * 2 < min(len(alone), len(afterwards))
+
+async def test_where_the_processor_is_busy_words_gather() -> None:
+    words = [f"palabra{number} " for number in range(40)]
+    answers = {}
+    for load in (0.0, 1.0):
+        async with slow_model(words, load) as model:
+            answers[load] = [chunk.text async for chunk in model.astream(SAID)]
+
+    assert all(answer[0] == words[0] and "".join(answer) == "".join(words) for answer in answers.values())
+    assert len(answers[1.0]) * 2 < len(answers[0.0])
+
+
+async def test_words_that_gather_do_not_wait_once_the_answer_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai, "_MOST_GATHERING_SECONDS", 3_600.0)
+
+    async with slow_model([f"palabra{number} " for number in range(4)], 1.0) as model:
+        chunks = [chunk.text async for chunk in model.astream(SAID)]
+
+    assert chunks == ["palabra0 ", "palabra1 palabra2 palabra3 "]
+
+
+@pytest.mark.parametrize("load", [0.0, 0.3, 0.31])
+def test_who_is_at_ease_reads_word_by_word(load: float) -> None:
+    assert openai.gathering_seconds(load) == 0
+
+
+def test_words_gather_for_a_tenth_of_a_second_at_most() -> None:
+    assert 0 < openai.gathering_seconds(0.4) < openai.gathering_seconds(0.5)
+    assert openai.gathering_seconds(0.6) == openai.gathering_seconds(7.0) == 0.1
 
 
 async def test_a_netrc_file_takes_nothing_from_the_key(

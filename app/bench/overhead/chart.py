@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from app.bench.overhead.model import IDEAL_MS, PACE_MS
 from app.bench.overhead.report import median, names
 
 Result = dict[str, Any]
@@ -67,7 +68,7 @@ def panels_of(result: Result) -> list[tuple[str, str, list[Bar]]]:
     wanted = (
         ("burst", "processor_us_a_token", "CPU for each token, in bursts", "µs", None),
         ("first", "first_token_p50_ms", "First token, one client", "ms", None),
-        ("paced", "whole_p50_ms", "A turn at 20 ms a token, 300 clients (ideal 1,260)", "ms", 300),
+        ("paced", "whole_p50_ms", f"A turn at {PACE_MS} ms a token, 300 clients (ideal {IDEAL_MS:,})", "ms", 300),
         ("memory", "active_kib", "Memory of an active connection", "KiB", None),
     )
     panels: list[tuple[str, str, list[Bar]]] = []

@@ -13,7 +13,7 @@ import psutil  # type: ignore[import-untyped]
 
 from app.bench.overhead.contenders import Contender, Server
 from app.bench.overhead.load import Order
-from app.bench.overhead.model import MARK, wish
+from app.bench.overhead.model import MARK, TOKENS, wish
 from app.bench.servers import inherited
 
 Result = dict[str, Any]
@@ -112,7 +112,7 @@ def order(
     connections: int,
     seconds: float,
     turns: int = 1,
-    tokens: int = 64,
+    tokens: int = TOKENS,
     first_ms: int = 0,
     each_ms: int = 0,
     warm_up: int = 2,

@@ -16,6 +16,10 @@ import uvloop
 
 MARK = "tk"
 """Each token has it, after a space; nothing else on a wire has it."""
+TOKENS, PACE_MS = 64, 20
+"""An answer at a pace, and the time between two of its tokens."""
+IDEAL_MS = TOKENS * PACE_MS
+"""A turn at that pace from a server that costs nothing: the end comes as long after the last token as a token would."""
 _WISH = re.compile(rb"steady-(\d+)x(\d+)x(\d+)")
 _USAGE = re.compile(rb'"include_usage"\s*:\s*true')
 _LENGTH = re.compile(rb"content-length:\s*(\d+)", re.IGNORECASE)

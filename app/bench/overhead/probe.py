@@ -3,11 +3,11 @@
 import asyncio
 import time
 
-from app.bench.overhead.model import MARK, wish
+from app.bench.overhead.model import MARK, TOKENS, wish
 
 
 def model_first_token_ms(
-    port: int, *, turns: int, tokens: int = 64, connections: int = 1, each_ms: int = 0
+    port: int, *, turns: int, tokens: int = TOKENS, connections: int = 1, each_ms: int = 0
 ) -> list[float]:
     """Ask the model, on each connection again and again.
 

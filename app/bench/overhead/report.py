@@ -6,16 +6,16 @@ from functools import partial
 from typing import Any
 
 from app.bench.figures import table
+from app.bench.overhead.model import IDEAL_MS, TOKENS
 
 Result = dict[str, Any]
 OURS = "voztaxi"
-IDEAL_MS = 1260
 
 
 def render(result: Result) -> str:
     """Return the report of a run: what went wrong first, if anything did."""
     parts = {
-        "burst": ("What a token costs: 10 clients, 64 tokens a turn, a model that waits for nobody", _burst),
+        "burst": (f"What a token costs: 10 clients, {TOKENS} tokens a turn, a model that waits for nobody", _burst),
         "first": ("One client: how much later than from the model itself", _first),
         "paced": (f"A token each 20 ms; a turn takes {IDEAL_MS} ms from a server that costs nothing", _paced),
         "capacity": ("Connections that one core serves while 99 of 100 turns are less than 50 ms late", _capacity),

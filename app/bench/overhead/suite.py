@@ -21,6 +21,7 @@ from app.bench.figures import quantile
 from app.bench.overhead.contenders import Contender, Server, running
 from app.bench.overhead.instructions import CALLGRIND, counted
 from app.bench.overhead.measuring import loading, measure, order, pin, resident_kib
+from app.bench.overhead.model import IDEAL_MS, PACE_MS
 from app.bench.overhead.probe import model_first_token_ms
 from app.bench.overhead.report import failed_rows, median
 from app.bench.servers import running_module
@@ -28,10 +29,6 @@ from app.bench.servers import running_module
 Result = dict[str, Any]
 Say = Callable[[str], None]
 
-TOKENS = 64
-PACE_MS = 20
-IDEAL_MS = (TOKENS - 1) * PACE_MS
-"""A turn at that pace from a server that costs nothing."""
 LATE_MS = 50.0
 """A server keeps the pace while 99 of 100 turns are less late than this."""
 SATURATED = 2

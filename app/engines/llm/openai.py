@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +18,8 @@ from langchain_openai import ChatOpenAI
 from pydantic import PrivateAttr, SecretStr
 from pydantic_core import from_json, to_json
 
+from app.core.bell import Bell
+from app.core.load import ProcessorLoad
 from app.engines.llm.event_stream import EventStreamDecoder
 
 _DONE = b"[DONE]"
@@ -28,13 +30,12 @@ _WORDS = AIMessageChunk(content="")
 """What a chunk with nothing but words is a copy of: to check each anew takes longer than to read it."""
 _HANDS = 2
 """Tasks that words pass through on their way out: the turn, which logs them, and the connection, which sends them."""
-_AT_EASE = 40
-"""So many answers at a time are read word by word. Each read passes through every layer, which takes many times what
-its words do: a hundred answers would keep a processor busy with layers."""
-_GATHERING_SECONDS_EACH = 0.7 / 1000
-"""For each answer beyond."""
-_LEAST_GATHERING_SECONDS, _MOST_GATHERING_SECONDS = 0.008, 0.04
-"""Less is not worth a timer; more is seen as a jerk, and keeps the end of the answer waiting."""
+_AT_EASE, _HARD_PRESSED = 0.3, 0.6
+"""Shares of a processor. Below the first one an answer is read word by word. Each read passes through every layer,
+which takes many times what its words do: above the second one the layers would leave no time for other riders."""
+_LEAST_GATHERING_SECONDS, _MOST_GATHERING_SECONDS = 0.01, 0.1
+"""Less is not worth a timer; more is seen as a wait (R. B. Miller, Response time in man-computer conversational
+transactions, 1968)."""
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 8.0
 _LONGEST_ASKED_WAIT_SECONDS = 60.0
 """A server that asks for a longer wait (``Retry-After``) is asked again sooner."""
@@ -65,9 +66,9 @@ class OpenAIChatModel(ChatOpenAI):
     _url: str = PrivateAttr()
     _headers: dict[str, str] = PrivateAttr()
     _proxy: str | None = PrivateAttr()
-    _crowd: "_Crowd" = PrivateAttr()
+    _load: Callable[[], float] = PrivateAttr()
 
-    def __init__(self, http: aiohttp.ClientSession, **options: Any) -> None:
+    def __init__(self, http: aiohttp.ClientSession, load: Callable[[], float], **options: Any) -> None:
         super().__init__(**options)
         client = self.root_async_client
         named = {**client.default_headers, **client.auth_headers}
@@ -75,7 +76,7 @@ class OpenAIChatModel(ChatOpenAI):
         self._url = f"{client.base_url}chat/completions"
         self._headers = {name: value for name, value in named.items() if isinstance(value, str)}  # others are left out
         self._proxy = _proxy_for(self._url)
-        self._crowd = _Crowd()
+        self._load = load
 
     async def astream(
         self,
@@ -87,7 +88,7 @@ class OpenAIChatModel(ChatOpenAI):
     ) -> AsyncIterator[AIMessageChunk]:
         """Stream the answer. Words that came together are one chunk, but the first come at once.
 
-        Where many answers come at a time, the words after the first gather for some milliseconds.
+        Where the processor is busy, the words after the first gather for some milliseconds.
 
         In place of LangChain's own, which tells callbacks of every token and joins all of them once more for a trace.
 
@@ -102,8 +103,10 @@ class OpenAIChatModel(ChatOpenAI):
         payload = self._payload(input, stop=stop, **kwargs)
         decoder = EventStreamDecoder()
         has_begun = False
-        crowd = self._crowd  # once: pydantic looks for a private attribute in Python
-        async with await self._answer(payload) as response, crowd.joined():
+        load = self._load  # once: pydantic looks for a private attribute in Python
+        async with await self._answer(payload) as response:
+            is_whole = Bell()
+            response.content.on_eof(is_whole.ring)
             async for received in response.content.iter_any():
                 events = decoder.feed(received)
                 for piece in _pieces(events, first_alone=not has_begun):
@@ -117,8 +120,9 @@ class OpenAIChatModel(ChatOpenAI):
                 if _DONE in events:
                     await _until_over(response)
                     return
-                if has_begun:
-                    await crowd.gather()
+                seconds = gathering_seconds(load()) if has_begun else 0
+                if seconds and not response.content.is_eof():
+                    await _rung_within(is_whole, seconds)
 
     def _payload(self, asked: LanguageModelInput, **options: Any) -> dict[str, Any]:
         """Return what langchain-openai would send.
@@ -170,26 +174,27 @@ class OpenAIChatModel(ChatOpenAI):
         raise AssertionError("the last attempt returns or raises")
 
 
-class _Crowd:
-    """The answers that come at a time, and how long each lets its words gather."""
+def gathering_seconds(load: float) -> float:
+    """Return how long words gather before they are read; 0 for not at all. Pure.
 
-    def __init__(self) -> None:
-        self._answers = 0
+    Args:
+        load: How busy the processor is, see ``ProcessorLoad``.
+    """
+    pressure = (load - _AT_EASE) / (_HARD_PRESSED - _AT_EASE)
+    seconds = min(1.0, pressure) * _MOST_GATHERING_SECONDS
+    return seconds if seconds >= _LEAST_GATHERING_SECONDS else 0
 
-    @asynccontextmanager
-    async def joined(self) -> AsyncIterator[None]:
-        """One answer more, as long as the block lasts."""
-        self._answers += 1
-        try:
-            yield
-        finally:
-            self._answers -= 1
 
-    async def gather(self) -> None:
-        """Wait, where so many answers come that a processor has no time to read each of them word by word."""
-        seconds = min(_MOST_GATHERING_SECONDS, (self._answers - _AT_EASE) * _GATHERING_SECONDS_EACH)
-        if seconds >= _LEAST_GATHERING_SECONDS:
-            await asyncio.sleep(seconds)
+async def _rung_within(bell: Bell, seconds: float) -> None:
+    """Wait until it rings, but no longer than so many seconds.
+
+    A timer that rings the bell: a time-out would be an exception each time.
+    """
+    timer = asyncio.get_running_loop().call_later(seconds, bell.ring)
+    try:
+        await bell.wait()
+    finally:
+        timer.cancel()
 
 
 async def _until_sent() -> None:
@@ -304,6 +309,7 @@ async def open_openai_model(
     timeout_seconds: float,
     count_tokens: bool = True,
     max_retries: int = 2,
+    load: Callable[[], float] | None = None,
 ) -> AsyncIterator[BaseChatModel]:
     """Open a streaming chat model: its connections are shared by all turns, and closed with the block.
 
@@ -315,6 +321,7 @@ async def open_openai_model(
         timeout_seconds: Longest silence before and between tokens.
         count_tokens: Ask the server how many tokens an answer took (``stream_options``), which some refuse.
         max_retries: How often it is asked again before its first token; 0 where whoever asks does.
+        load: Says how busy the processor is, which is how long words gather; None measures it (``ProcessorLoad``).
     """
     timeout = aiohttp.ClientTimeout(
         total=None, connect=timeout_seconds, sock_connect=timeout_seconds, sock_read=timeout_seconds
@@ -323,6 +330,7 @@ async def open_openai_model(
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
         yield OpenAIChatModel(
             http,
+            load or ProcessorLoad(),
             model=model,
             api_key=api_key or SecretStr("none"),
             base_url=base_url,
