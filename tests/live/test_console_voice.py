@@ -83,6 +83,18 @@ TAP = """
 """
 
 
+SILENT_MEANWHILE = """
+() => new Promise(resolve => {
+  const look = () => {
+    const { interrupted, context } = window.tap;
+    if (interrupted !== null && context.currentTime > interrupted + .1) resolve(); else requestAnimationFrame(look);
+  };
+  look();
+})
+"""
+"""Time by the loudspeaker's clock, in which an interruption is heard: what is said next begins at once."""
+
+
 def noise(seconds: float, rate: int, seed: int) -> PCM:
     """Sound that is nowhere like itself, below 4 kHz: any hole, repeat or shift shows."""
     raw = np.random.default_rng(seed).standard_normal(int(seconds * 8000))
@@ -344,6 +356,7 @@ async def test_an_interruption_ends_the_sound_and_strikes_what_was_not_heard(bro
         await line.until(lambda: any(ack["played_ms"] >= 300 for ack in line.of("playback")))
         await line.send(type="interrupted", turn_id="t1", offset_ms=400)
         await line.finish("t1", "Claro que sí.", status="interrupted")
+        await page.evaluate(SILENT_MEANWHILE)
         await line.hear("t2", "no, espere")
         await line.say("t2", noise(0.4, SPEAKING_RATE, 5))
         await line.finish("t2", "Dígame.")
