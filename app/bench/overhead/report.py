@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from app.bench.figures import table
-from app.bench.overhead.model import IDEAL_MS, TOKENS
+from app.bench.overhead.model import IDEAL_MS, PACE_MS, TOKENS
 
 Result = dict[str, Any]
 OURS = "voztaxi"
@@ -17,7 +17,7 @@ def render(result: Result) -> str:
     parts = {
         "burst": (f"What a token costs: 10 clients, {TOKENS} tokens a turn, a model that waits for nobody", _burst),
         "first": ("One client: how much later than from the model itself", _first),
-        "paced": (f"A token each 20 ms; a turn takes {IDEAL_MS} ms from a server that costs nothing", _paced),
+        "paced": (f"A token each {PACE_MS} ms; a turn takes {IDEAL_MS} ms from a server that costs nothing", _paced),
         "capacity": ("Connections that one core serves while 99 of 100 turns are less than 50 ms late", _capacity),
         "memory": ("Memory of a connection, and the start", _memory),
         "growth": ("Turn 100 of a conversation beside its first ones", _growth),
