@@ -30,7 +30,7 @@ from app.stores.base import (
     RecordingStore,
 )
 from app.stores.checkpoints.fenced import FencedSaver
-from app.stores.checkpoints.remembering import RememberingSaver
+from app.stores.checkpoints.remembering import KnowsNewest, RememberingSaver
 from app.stores.memory import (
     MemoryAccountStore,
     MemoryAnswerStore,
@@ -103,6 +103,8 @@ async def open_stores(settings: Settings, *, now_ms: NowMs, new_id: NewId) -> As
         if settings.redis_url is None:
             checkpointer = RememberingSaver(checkpointer)
         else:
+            if isinstance(checkpointer, KnowsNewest):
+                checkpointer = RememberingSaver(checkpointer, is_newest=checkpointer.is_newest)
             checkpointer = FencedSaver(checkpointer, shared.lanes.holds)
         folder = settings.recordings_folder
         yield Stores(

@@ -22,6 +22,15 @@ from app.stores.sql.drivers.base import RESTED_SECONDS
 
 _SETUP_LOCK = 0x766F7B  # any number will do that nobody else takes in the same database
 _LOOK_EVERY = 0.1
+_IS_NEWEST = """
+SELECT checkpoint_id = %(checkpoint_id)s AND NOT EXISTS (
+    SELECT FROM checkpoint_writes
+    WHERE thread_id = %(thread_id)s AND checkpoint_ns = %(namespace)s AND checkpoint_id = %(checkpoint_id)s
+) AS is_newest
+FROM checkpoints WHERE thread_id = %(thread_id)s AND checkpoint_ns = %(namespace)s
+ORDER BY checkpoint_id DESC LIMIT 1
+"""
+"""By LangGraph's tables and the order in which it reads them."""
 
 
 class _Connection(AsyncConnection[DictRow]):
@@ -48,6 +57,21 @@ class PostgresSaver(AsyncPostgresSaver):
         self._timeout = timeout
         # It is there for one connection that everybody shares. Each operation has one of its own here.
         self.lock = nullcontext()  # type: ignore[assignment]
+
+    async def is_newest(self, config: RunnableConfig) -> bool:
+        """See ``KnowsNewest``."""
+        named = config["configurable"]
+        async with self._cursor() as cursor:
+            await cursor.execute(
+                _IS_NEWEST,
+                {
+                    "thread_id": named["thread_id"],
+                    "namespace": named.get("checkpoint_ns", ""),
+                    "checkpoint_id": named["checkpoint_id"],
+                },
+            )
+            row = await cursor.fetchone()
+        return row is not None and bool(row["is_newest"])
 
     async def alist(self, config: RunnableConfig | None, **selection: Any) -> AsyncIterator[CheckpointTuple]:
         """Yield checkpoints, newest first. No connection is held while they are looked at."""

@@ -1,8 +1,8 @@
 """Checkpoints that the process which wrote them need not read again."""
 
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -18,6 +18,17 @@ from app.stores.checkpoints.front import Saver, SaverInFront
 
 Place = tuple[str, str]
 """A thread, and the namespace of a graph in it."""
+IsNewest = Callable[[RunnableConfig], Awaitable[bool]]
+"""See ``KnowsNewest``."""
+
+
+@runtime_checkable
+class KnowsNewest(Protocol):
+    """A saver that can be asked whether somebody else has written meanwhile, for less than reading takes."""
+
+    async def is_newest(self, config: RunnableConfig) -> bool:
+        """Return whether the checkpoint that ``config`` names is the newest of its place, with no writes after it."""
+        ...
 
 
 class RememberingSaver(SaverInFront):
@@ -30,13 +41,16 @@ class RememberingSaver(SaverInFront):
     that they are given, as LangGraph asks of them.
 
     Args:
-        saver: Keeps the checkpoints; for ``async`` use. Nobody else writes to it.
+        saver: Keeps the checkpoints; for ``async`` use.
         threads: So many are remembered.
+        is_newest: Asked before what is remembered is given, where others write to ``saver`` too; None is that
+            nobody does.
     """
 
-    def __init__(self, saver: Saver, threads: int = 256) -> None:
+    def __init__(self, saver: Saver, threads: int = 256, *, is_newest: IsNewest | None = None) -> None:
         super().__init__(saver)
         self._threads = threads
+        self._is_newest = is_newest
         self._newest: OrderedDict[Place, CheckpointTuple] = OrderedDict()  # the longest unused first
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
@@ -45,7 +59,12 @@ class RememberingSaver(SaverInFront):
         known = self._newest.get(place)
         if known is None or get_checkpoint_id(config) is not None:
             return await super().aget_tuple(config)
-        self._newest.move_to_end(place)
+        if self._is_newest is not None and not await self._is_newest(known.config):
+            if self._newest.get(place) is known:
+                del self._newest[place]
+            return await super().aget_tuple(config)
+        if place in self._newest:
+            self._newest.move_to_end(place)
         return known._replace(checkpoint=_copy(known.checkpoint), metadata=known.metadata.copy())
 
     async def aput(
@@ -91,7 +110,7 @@ class RememberingSaver(SaverInFront):
 
     def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> "RememberingSaver":
         """Return one that may also read objects of these types."""
-        return RememberingSaver(self._saver.with_allowlist(extra_allowlist), self._threads)
+        return RememberingSaver(self._saver.with_allowlist(extra_allowlist), self._threads, is_newest=self._is_newest)
 
 
 def _place(config: RunnableConfig) -> Place:

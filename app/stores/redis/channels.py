@@ -124,8 +124,18 @@ class Channels:
             while self._commands:
                 if not connection.is_connected:  # a command would connect it anew, and it would hear nothing
                     raise ConnectionError
-                await connection.send_command(*self._commands.popleft())
+                await connection.send_command(*self._next_command())
             await self._bell.wait()
+
+    def _next_command(self) -> tuple[str, ...]:
+        """Return what was asked for first, together with what was asked in the same way right after it.
+
+        A command takes passes of the event loop, which are long when a crowd comes: nobody is to wait for one each.
+        """
+        verb, *channels = self._commands.popleft()
+        while self._commands and self._commands[0][0] == verb:
+            channels += self._commands.popleft()[1:]
+        return verb, *channels
 
     async def _receive(self, connection: AbstractConnection) -> None:
         is_asked = False

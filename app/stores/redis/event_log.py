@@ -103,8 +103,7 @@ class RedisEventLog:
     async def position(self, thread_id: str) -> Position:
         """See ``EventLog``."""
         with store_deadline(self._redis.timeout):
-            await self._writer.flush(thread_id)
-            return (await self._look(thread_id))[0]
+            return await self._writer.settle(thread_id) or (await self._look(thread_id))[0]
 
     async def append(self, thread_id: str, events: Sequence[ThreadEvent], *, durable: bool = False) -> None:
         """See ``EventLog``."""
@@ -137,7 +136,7 @@ class RedisEventLog:
         feed.holders += 1
         try:
             with store_deadline(self._redis.timeout):
-                await self._writer.flush(thread_id)
+                await self._writer.settle(thread_id)
                 await feed.ready.wait()
                 newest, first_seq, prior = await self._look(thread_id)
             feed.catch_up(newest)
@@ -160,7 +159,7 @@ class RedisEventLog:
     async def forget(self, thread_id: str) -> None:
         """See ``EventLog``."""
         with store_deadline(self._redis.timeout):
-            await self._writer.flush(thread_id)
+            await self._writer.settle(thread_id)
         await self._redis.run(FORGET, _keys(thread_id), (thread_key(thread_id, "channel"),))
         feed = self._feeds.get(thread_id)
         if feed is not None:

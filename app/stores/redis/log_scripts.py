@@ -47,12 +47,12 @@ APPEND = Script(
 -- have it only once or '', how many names are kept, then the JSON of each event.
 -- A batch is known where it was taken before; where a later one was taken, because then it was given up; and where
 -- another of its name was. The memory of the lane says who took it last: a lane that ran out while nobody else wanted
--- it is still the writer's.
+-- it is still the writer's. Returns what came of it and, where the batch was taken, the epoch and the newest number.
 local token, kept, kept_ms, once = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[9]
 local log = known(KEYS[2], ARGV[1], ARGV[7])
-if log.batch >= tonumber(ARGV[2]) then return 'known' end
-if token ~= '' and redis.call('GET', KEYS[4]) ~= token then return 'fenced' end
-if once ~= '' and redis.call('ZSCORE', KEYS[3], once) then return 'known' end
+if log.batch >= tonumber(ARGV[2]) then return {'known'} end
+if token ~= '' and redis.call('GET', KEYS[4]) ~= token then return {'fenced'} end
+if once ~= '' and redis.call('ZSCORE', KEYS[3], once) then return {'known'} end
 local said = {log.epoch, log.seq + 1}
 for index = 11, #ARGV do
   log.seq = log.seq + 1
@@ -69,7 +69,7 @@ drop_old(KEYS[1], tonumber(ARGV[6]) - kept_ms)
 redis.call('PEXPIRE', KEYS[1], kept_ms)
 redis.call('PEXPIRE', KEYS[2], 2 * kept_ms)
 redis.call('PUBLISH', ARGV[8], table.concat(said, '\\n'))
-return 'taken'
+return {'taken', log.epoch, log.seq}
 """
 )
 

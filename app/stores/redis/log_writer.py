@@ -10,6 +10,7 @@ import structlog
 
 from app.core.clock import NewId, NowMs
 from app.core.errors import AppError, LaneLost, StoreError
+from app.models.events import Position
 from app.stores.redis.client import Call, RedisClient
 from app.stores.redis.keys import thread_key
 from app.stores.redis.log_scripts import APPEND
@@ -51,16 +52,13 @@ class _Batch:
 
 @dataclass(slots=True, eq=False)
 class _Queue:
-    """What waits for one thread."""
+    """What waits for one thread; it is there as long as something does."""
 
     units: deque[_Unit] = field(default_factory=deque)
     batch: _Batch | None = None
     """On its way, or to be sent again: its number and what is in it stay."""
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether everything is stored."""
-        return not self.units and self.batch is None
+    taken: tuple[int, Position] | None = None
+    """Number of the last batch that the log took, and where that left the thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +137,28 @@ class LogWriter:
             self._give_up(thread_id, unit)
             raise
 
-    async def flush(self, thread_id: str | None = None) -> None:
-        """Wait until everything, or all of one thread, is stored."""
-        while any(not queue.is_empty for key, queue in self._queues.items() if thread_id in (None, key)):
+    async def flush(self) -> None:
+        """Wait until everything is stored."""
+        while self._queues:
             self._progress.clear()
             await self._progress.wait()
+
+    async def settle(self, thread_id: str) -> Position | None:
+        """Wait until all of one thread is stored.
+
+        Returns:
+            The newest position as it was since the call, where storing has told it.
+        """
+        queue = self._queues.get(thread_id)
+        if queue is None:
+            return None
+        sent = self._number
+        while (waiting := self._queues.get(thread_id)) is not None:
+            queue = waiting
+            self._progress.clear()
+            await self._progress.wait()
+        # What was sent before the call does not know what others stored between the two.
+        return queue.taken[1] if queue.taken is not None and queue.taken[0] > sent else None
 
     async def run(self) -> None:
         """Send what is queued, for ever."""
@@ -216,9 +231,12 @@ class LogWriter:
             return
         queue.batch = None
         error: AppError | None = None
-        if answer == "fenced":
-            error = LaneLost()
-            log.warning("events of a lost lane were held off", thread_id=thread_id)
+        match answer:
+            case ["fenced"]:
+                error = LaneLost()
+                log.warning("events of a lost lane were held off", thread_id=thread_id)
+            case ["taken", str(epoch), int(seq)]:
+                queue.taken = batch.number, Position(seq, epoch)
         for unit in batch.units:
             self._settle(unit, error)
         if queue.units:
