@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
-from langgraph.checkpoint.base import BaseCheckpointSaver, empty_checkpoint
+from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.conformance import checkpointer_test, validate
 from langgraph.checkpoint.conformance.capabilities import BASE_CAPABILITIES
 from pydantic import SecretStr
@@ -24,15 +24,13 @@ from app.core.errors import LaneLost, Misconfigured, StoreError
 from app.stores.checkpoints.fenced import FencedSaver
 from app.stores.checkpoints.postgres import libpq_url, migrate, open_postgres
 from app.stores.checkpoints.redis import open_redis
-from app.stores.checkpoints.remembering import RememberingSaver
+from tests.contract.checkpointers import KINDS, Saver, open_kind
 
 pytestmark = pytest.mark.contract
 
-KINDS = ["memory", "sqlite", "postgres", "redis", "fenced", "remembering"]
 EXTENDED = {"postgres": {"prune"}}
 """What a saver claims beyond the basics."""
 
-Saver = BaseCheckpointSaver[Any]
 Open = Callable[[], AbstractAsyncContextManager[Saver]]
 
 
@@ -45,22 +43,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def open_saver(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     """Open the checkpointer as the server does."""
-    given: dict[str, Any] = {"database_url": f"sqlite+aiosqlite:///{tmp_path}/stores.db", "checkpointer_type": kind}
-    if kind == "postgres":
-        given |= {"database_url": request.getfixturevalue("postgres_url"), "auto_migrate": True}
-    if kind == "redis":
-        given["redis_url"] = request.getfixturevalue("redis_url")
-    if kind == "fenced":
-        return lambda: _in_front(lambda saver: FencedSaver(saver, lambda _: True), given)
-    if kind == "remembering":
-        return lambda: _in_front(RememberingSaver, given)
-    return lambda: open_checkpointer(Settings(**given))
-
-
-@asynccontextmanager
-async def _in_front(wrap: Callable[[Saver], Saver], given: dict[str, Any]) -> AsyncIterator[Saver]:
-    async with open_checkpointer(Settings(**given | {"checkpointer_type": "sqlite"})) as saver:
-        yield wrap(saver)
+    return lambda: open_kind(kind, request, tmp_path)
 
 
 def config(thread_id: str, **more: Any) -> Any:

@@ -4,22 +4,26 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
+import anyio.abc
 import anyio.lowlevel
 import pytest
+import redis
 from pydantic import SecretStr
 
 from app.chaos.services import Redis, run_redis
 from app.core.clock import new_id, now_ms
 from app.core.errors import LaneLost, LogTruncated, StoreError
-from app.models.events import BookingUpdate, Record, TurnEnd
+from app.models.events import BookingUpdate, Position, Record, TurnEnd
 from app.stores.base import LogReader
 from app.stores.redis.channels import Channels
-from app.stores.redis.client import RedisClient
+from app.stores.redis.client import Call, RedisClient
 from app.stores.redis.event_log import RedisEventLog
 from app.stores.redis.keys import thread_key
 from app.stores.redis.lanes import RedisLanes
+from app.stores.redis.log_writer import LogWriter, Retention
 from tests.contract.test_event_log import T, chunk, chunks, end, numbers, read_after, read_until, texts
 
 pytestmark = pytest.mark.contract
@@ -57,6 +61,12 @@ async def open_process(url: str, *, timeout: float = 5, is_fenced: bool = False)
         ) as log,
     ):
         yield Process(log, lanes)
+
+
+def calls(server: Redis, command: str) -> int:
+    """Return how often a command was sent to a server."""
+    with redis.Redis.from_url(server.url) as client:
+        return int(client.info("commandstats").get(f"cmdstat_{command}", {"calls": 0})["calls"])
 
 
 async def follow(reader: LogReader, until: str) -> list[Record]:
@@ -290,3 +300,74 @@ class TestWhenTheServerFails:
                 for after_seq in (0, 1, 2):
                     async with a.log.open(T, after_seq=after_seq, epoch=before.epoch) as reader:
                         assert not reader.recovered
+
+
+class TestWhatIsAskedOfTheServer:
+    async def test_a_crowd_is_subscribed_in_a_command_or_two(self, own_redis: Redis) -> None:
+        async with open_process(own_redis.url) as a, anyio.create_task_group() as tasks:
+            before = calls(own_redis, "subscribe")
+            is_over = anyio.Event()
+
+            async def listen(thread_id: str, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+                async with a.log.open(thread_id):
+                    task_status.started()
+                    await is_over.wait()
+
+            await asyncio.gather(*(tasks.start(listen, f"thread {number}") for number in range(300)))
+            asked = calls(own_redis, "subscribe") - before
+            await a.log.append("thread 299", [chunk("heard")])
+            is_over.set()
+        assert asked <= 2
+
+    async def test_where_a_thread_is_after_an_append_is_not_asked_for(self, own_redis: Redis) -> None:
+        async with open_process(own_redis.url) as a:
+            await a.log.append(T, [chunk("first")], durable=True)
+            await a.log.position(T)  # the server learns a script when it is first called
+            before = calls(own_redis, "evalsha")
+            await a.log.append(T, [chunk("second")])
+            after_append = await a.log.position(T)
+            appended = calls(own_redis, "evalsha") - before
+            assert appended == 1
+            assert await a.log.position(T) == after_append
+            assert calls(own_redis, "evalsha") - before == 2
+
+    async def test_what_was_under_way_before_does_not_say_where_a_thread_is(self) -> None:
+        server = Answering()
+        writer = server.writer()
+        running = asyncio.create_task(writer.run())
+        try:
+            writer.add(T, ["{}"], fenced=False, once="")
+            await server.asked.wait()
+            early = asyncio.create_task(writer.settle(T))
+            await anyio.lowlevel.checkpoint()
+            server.answer.set()
+            assert await early is None
+
+            writer.add(T, ["{}"], fenced=False, once="")
+            assert await writer.settle(T) == Position(7, "epoch")
+            server.says = ["known"]
+            writer.add(T, ["{}"], fenced=False, once="")
+            assert await writer.settle(T) is None
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+
+
+class Answering(RedisClient):
+    """A server that answers when it is let, always the same."""
+
+    def __init__(self) -> None:
+        super().__init__(SecretStr("redis://localhost:1"))
+        self.says: list[object] = ["taken", "epoch", 7]
+        self.asked, self.answer = anyio.Event(), anyio.Event()
+
+    async def run_all(self, calls: Sequence[Call]) -> list[Any]:
+        self.asked.set()
+        await self.answer.wait()
+        return [self.says for _ in calls]
+
+    def writer(self) -> LogWriter:
+        """Return a writer to this server."""
+        return LogWriter(
+            self, token=lambda _: "", now_ms=now_ms, new_id=new_id, retention=Retention(10, 1000.0), backlog=100
+        )

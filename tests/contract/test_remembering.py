@@ -15,7 +15,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from app.bootstrap import open_checkpointer
 from app.core.config import Settings
 from app.core.errors import StoreError
-from app.stores.checkpoints.remembering import RememberingSaver
+from app.stores.checkpoints.remembering import KnowsNewest, RememberingSaver
 from tests.desk import make_stores, open_desk
 
 pytestmark = pytest.mark.contract
@@ -30,16 +30,27 @@ BOOKING = (
 
 
 class CountingSaver(InMemorySaver):
-    """A saver in memory that counts what is read, and can fail after it has written."""
+    """A saver in memory that counts what is read and asked, and can fail after it has written."""
 
     def __init__(self) -> None:
         super().__init__()
         self.reads = 0
+        self.questions = 0
         self.fails = False
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         self.reads += 1
         return await super().aget_tuple(config)
+
+    async def is_newest(self, config: RunnableConfig) -> bool:
+        self.questions += 1
+        place = {key: value for key, value in config["configurable"].items() if key != "checkpoint_id"}
+        newest = await super().aget_tuple({"configurable": place})
+        return (
+            newest is not None
+            and newest.checkpoint["id"] == config["configurable"]["checkpoint_id"]
+            and not newest.pending_writes
+        )
 
     async def aput(self, *given: Any) -> RunnableConfig:
         saved = await super().aput(*given)
@@ -143,33 +154,87 @@ STEPS = st.one_of(
 )
 
 
+async def test_what_others_wrote_meanwhile_is_read() -> None:
+    kept = CountingSaver()
+    here, there = (RememberingSaver(kept, is_newest=kept.is_newest) for _ in range(2))
+    await put(here, "t", 1)
+    assert (await said(here, "t"), kept.questions, kept.reads) == (1, 1, 0)
+    await put(there, "t", 2)
+
+    assert (await said(here, "t"), kept.questions, kept.reads) == (2, 2, 1)
+    await there.adelete_thread("t")
+    assert await said(there, "t") is None
+    assert await said(here, "t") is None
+
+
+async def test_postgres_says_what_is_still_the_newest(postgres_url: str) -> None:
+    settings: Any = {"database_url": postgres_url, "checkpointer_type": "postgres", "auto_migrate": True}
+    async with open_checkpointer(Settings(**settings)) as kept:
+        assert isinstance(kept, KnowsNewest)
+        first, second = config("t", checkpoint_id="000001"), config("t", checkpoint_id="000002")
+        assert not await kept.is_newest(first)
+        await put(kept, "t", 1)
+        await put(kept, "another", 5)
+        assert await kept.is_newest(first)
+        await put(kept, "t", 2)
+        assert (await kept.is_newest(first), await kept.is_newest(second)) == (False, True)
+        await kept.aput_writes(second, [("said", 3)], "task")
+        assert not await kept.is_newest(second)
+
+
+@given(st.lists(st.tuples(st.booleans(), STEPS), max_size=20))
+def test_of_two_that_share_a_store_each_answers_what_the_store_answers(
+    steps: Sequence[tuple[bool, tuple[str, str, int]]],
+) -> None:
+    async def run() -> None:
+        kept = CountingSaver()
+        savers = [RememberingSaver(kept, threads=2, is_newest=kept.is_newest) for _ in range(2)]
+        for place, (is_second, step) in enumerate(steps):
+            await take(step, place, savers[is_second], kept)
+            for saver in savers:
+                for each in ("a", "b", "c"):
+                    assert await saver.aget_tuple(config(each)) == await kept.aget_tuple(config(each))
+
+    asyncio.run(run())
+
+
 @given(st.lists(STEPS, max_size=20))
 def test_it_answers_what_the_store_answers(steps: Sequence[tuple[str, str, int]]) -> None:
     async def run() -> None:
         kept = InMemorySaver()
         saver = RememberingSaver(kept, threads=2)
-        for place, (what, thread_id, number) in enumerate(steps):
-            newest = await kept.aget_tuple(config(thread_id))
-            newest_id = None if newest is None else newest.checkpoint["id"]
-            if what == "put":  # the newest, as a turn writes it
-                await put(saver, thread_id, 10 * (place + 1) + number, parent=newest_id)
-            elif what == "branch" and newest_id is not None:  # older than it, as nobody should
-                await put(saver, thread_id, number, parent=newest_id)
-            elif what == "writes" and newest_id is not None:
-                await saver.aput_writes(config(thread_id, checkpoint_id=newest_id), [("said", number)], f"task {place}")
-            elif what == "delete":
-                await saver.adelete_thread(thread_id)
+        for place, step in enumerate(steps):
+            await take(step, place, saver, kept)
             for each in ("a", "b", "c"):
                 assert await saver.aget_tuple(config(each)) == await kept.aget_tuple(config(each))
 
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
-async def test_a_conversation_leaves_the_same_in_memory_and_in_the_store(kind: str, tmp_path: Path) -> None:
+async def take(step: tuple[str, str, int], place: int, saver: RememberingSaver, kept: InMemorySaver) -> None:
+    """Do to a saver what a step says."""
+    what, thread_id, number = step
+    newest = await kept.aget_tuple(config(thread_id))
+    newest_id = None if newest is None else newest.checkpoint["id"]
+    if what == "put":  # the newest, as a turn writes it
+        await put(saver, thread_id, 10 * (place + 1) + number, parent=newest_id)
+    elif what == "branch" and newest_id is not None:  # older than it, as nobody should
+        await put(saver, thread_id, number, parent=newest_id)
+    elif what == "writes" and newest_id is not None:
+        await saver.aput_writes(config(thread_id, checkpoint_id=newest_id), [("said", number)], f"task {place}")
+    elif what == "delete":
+        await saver.adelete_thread(thread_id)
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite", "postgres"])
+async def test_a_conversation_leaves_the_same_in_memory_and_in_the_store(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     settings: Any = {"database_url": f"sqlite+aiosqlite:///{tmp_path}/stores.db", "checkpointer_type": kind}
+    if kind == "postgres":
+        settings |= {"database_url": request.getfixturevalue("postgres_url"), "auto_migrate": True}
     async with open_checkpointer(Settings(**settings)) as kept:
-        saver = RememberingSaver(kept)
+        saver = RememberingSaver(kept, is_newest=kept.is_newest if isinstance(kept, KnowsNewest) else None)
         async with open_desk(stores=make_stores(checkpointer=saver)) as desk:
             for words in BOOKING:
                 await desk.say(words)
