@@ -61,7 +61,7 @@ def create_app(settings: Settings | None = None, *, open_services: Opener = open
                 )
                 yield
             await services.streaming.drain(settings.shutdown_grace_seconds)
-            services.connections.restart.set()
+            services.connections.stop()
 
     app = FastAPI(
         title="Voztaxi",

@@ -40,6 +40,26 @@ class Connections:
     restart: anyio.Event = field(default_factory=anyio.Event)
     """Set when they are to close because the server stops."""
     _left: anyio.Event = field(default_factory=anyio.Event)
+    _leaving: set[Callable[[], object]] = field(default_factory=set)
+
+    def stop(self) -> None:
+        """Have all of them close, because the server stops."""
+        if self.restart.is_set():
+            return
+        self.restart.set()
+        for leave in list(self._leaving):
+            leave()
+
+    @contextmanager
+    def leaving(self, leave: Callable[[], object]) -> Iterator[None]:
+        """Call ``leave`` when the server stops within the block. It costs a connection less than a task that waits."""
+        self._leaving.add(leave)
+        try:
+            if self.restart.is_set():
+                leave()
+            yield
+        finally:
+            self._leaving.discard(leave)
 
     @contextmanager
     def open(self, transport: Literal["websocket", "socketio"]) -> Iterator[None]:

@@ -52,7 +52,7 @@ def drain_on_signal(services: Services) -> Iterator[None]:
         log.info("draining", active_turns=services.streaming.active_turns)
         try:
             await services.streaming.drain(services.settings.shutdown_grace_seconds)
-            services.connections.restart.set()
+            services.connections.stop()
             with anyio.move_on_after(_CLOSE_SECONDS):
                 await services.connections.until_none()
         finally:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
@@ -134,8 +135,8 @@ class Connection:
         close: Close | None = None
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._close_on_restart)
-                close = await self._admit(tasks) or await self._receive_loop(tasks)
+                with self._services.connections.leaving(partial(tasks.start_soon, self._leave_for_restart)):
+                    close = await self._admit(tasks) or await self._receive_loop(tasks)
                 tasks.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             close = why_ended(group)
@@ -459,9 +460,8 @@ class Connection:
     async def _send(self, event: BaseEvent) -> None:
         await self._wire.send(self._dialect.encode(event))
 
-    async def _close_on_restart(self) -> None:
+    async def _leave_for_restart(self) -> None:
         """When the server stops: the last frames, then the close code that says come back."""
-        await self._services.connections.restart.wait()
         with anyio.move_on_after(FLUSH_SECONDS):
             for thread_id, delivery in list(self._deliveries.items()):
                 await delivery.reach(await self._streaming.position(thread_id))

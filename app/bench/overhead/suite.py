@@ -241,31 +241,48 @@ class Suite:
         return list(self._rounds("long conversations", self._effort.dear_rounds, measured))
 
     def memory(self) -> list[Result]:
-        """A server of its own each time: what a connection holds, idle and in the middle of a turn."""
+        """Servers of their own each time: what a connection holds, idle and in the middle of a turn."""
 
         def measured(each: Contender) -> Result:
             began = time.monotonic()
             with running(each, self._model) as server:
+                started = time.monotonic() - began
+                at_start = resident_kib(server.pid)
+                idle = self._idle(each, server)
+            with running(each, self._model) as server:
                 return {
-                    "start_seconds": round(time.monotonic() - began, 2),
-                    "start_mib": round(resident_kib(server.pid) / 1024, 1),
-                    **self._memory(each, server),
+                    "start_seconds": round(started, 2),
+                    "start_mib": round(at_start / 1024, 1),
+                    "idle_kib": idle,
+                    **self._active(each, server),
                 }
 
         return list(self._rounds("memory", self._effort.dear_rounds, measured, needs_model=False))
 
-    def _memory(self, contender: Contender, server: Server) -> Result:
+    def _idle(self, contender: Contender, server: Server) -> float:
+        """Return by how many KiB a crowd three times as large is more, for each connection.
+
+        The first connections find room in what an allocator kept of those before: the more garbage there was, the
+        less would they seem to hold.
+        """
         count = self._effort.memory_connections
-        # What a server makes once, and what its allocator keeps after the first crowd, belongs to no connection.
-        with loading(order(contender, server, connections=20, seconds=0, warm_up=1, each_ms=PACE_MS)):
-            pass
+        _warm(contender, server)
+        held = []
+        for crowd in (count, 3 * count):
+            with loading(order(contender, server, connections=crowd, seconds=0, warm_up=0, each_ms=PACE_MS)):
+                time.sleep(1.0)
+                held.append(resident_kib(server.pid))
+        return round((held[1] - held[0]) / (2 * count), 1)
+
+    def _active(self, contender: Contender, server: Server) -> Result:
+        count = self._effort.memory_connections
+        _warm(contender, server)
         before = resident_kib(server.pid)
         asked = order(contender, server, connections=count, seconds=0, warm_up=0, each_ms=PACE_MS)
         with loading(asked) as load:
             time.sleep(1.0)
-            idle = resident_kib(server.pid)
             is_over = threading.Event()
-            highest = [idle]
+            highest = [resident_kib(server.pid)]
 
             def watch() -> None:
                 while not is_over.wait(0.05):
@@ -281,7 +298,6 @@ class Suite:
         return {
             "turns": len(found["whole"]),
             "wrong": found["wrong"],
-            "idle_kib": round((idle - before) / count, 1),
             "active_kib": round((max(highest) - before) / count, 1),
         }
 
@@ -318,6 +334,12 @@ class Suite:
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             return list(pool.map(lambda each: self._row(each, measured), self._contenders))
+
+
+def _warm(contender: Contender, server: Server) -> None:
+    """Have a server make what it makes once, which belongs to no connection."""
+    with loading(order(contender, server, connections=20, seconds=0, warm_up=1, each_ms=PACE_MS)):
+        pass
 
 
 def bracket(rows: Sequence[Result], contender: str) -> dict[str, int]:
