@@ -306,17 +306,17 @@ class TestWhatIsAskedOfTheServer:
     async def test_a_crowd_is_subscribed_in_a_command_or_two(self, own_redis: Redis) -> None:
         async with open_process(own_redis.url) as a, anyio.create_task_group() as tasks:
             before = calls(own_redis, "subscribe")
-            is_over = anyio.Event()
+            threads = [f"thread {number}" for number in range(300)]
 
             async def listen(thread_id: str, *, task_status: anyio.abc.TaskStatus[None]) -> None:
-                async with a.log.open(thread_id):
+                async with a.log.open(thread_id) as reader:
                     task_status.started()
-                    await is_over.wait()
+                    assert texts(await follow(reader, thread_id)) == [thread_id]
 
-            await asyncio.gather(*(tasks.start(listen, f"thread {number}") for number in range(300)))
+            await asyncio.gather(*(tasks.start(listen, each) for each in threads))
             asked = calls(own_redis, "subscribe") - before
-            await a.log.append("thread 299", [chunk("heard")])
-            is_over.set()
+            for each in threads:
+                await a.log.append(each, [chunk(each)])
         assert asked <= 2
 
     async def test_where_a_thread_is_after_an_append_is_not_asked_for(self, own_redis: Redis) -> None:
