@@ -1,4 +1,8 @@
-"""Waiting for what happens again and again."""
+"""Waiting for what happens again and again, or once.
+
+Events of asyncio and anyio hold a queue of 0.7 KiB each, whether somebody waits or not. What every connection or turn
+has one of is lighter.
+"""
 
 import asyncio
 
@@ -33,3 +37,27 @@ class Bell:
             if ring in self._waiting:
                 self._waiting.remove(ring)
             raise
+
+
+class Latch:
+    """What happens once and stays so, for who waits and who comes later. Not for several threads."""
+
+    __slots__ = ("_bell", "_is_set")
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._bell = Bell()
+
+    def is_set(self) -> bool:
+        """Whether it has happened."""
+        return self._is_set
+
+    def set(self) -> None:
+        """Say that it has happened."""
+        self._is_set = True
+        self._bell.ring()
+
+    async def wait(self) -> None:
+        """Return once it has happened."""
+        while not self._is_set:
+            await self._bell.wait()

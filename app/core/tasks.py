@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import anyio
 
+from app.core.bell import Latch
+
 T = TypeVar("T")
 
 
@@ -33,14 +35,14 @@ async def uninterruptible(work: Coroutine[Any, Any, T], *, on_cancel: Callable[[
     return task.result()
 
 
-async def unless(event: anyio.Event, work: Awaitable[T]) -> T | None:
-    """Return what ``work`` returns; None where ``event`` is set first, which ends the work."""
+async def unless(latch: Latch, work: Awaitable[T]) -> T | None:
+    """Return what ``work`` returns; None where ``latch`` is set first, which ends the work."""
     result: T | None = None
     failure: Exception | None = None
     async with anyio.create_task_group() as tasks:
 
         async def stop() -> None:
-            await event.wait()
+            await latch.wait()
             tasks.cancel_scope.cancel()
 
         tasks.start_soon(stop)

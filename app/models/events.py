@@ -18,6 +18,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from app.models.sharing import sharing_given
+
 AgentName = Literal["RECEPCIONISTA", "NAVEGANTE", "OPERADOR", "CONFIRMADOR"]
 TurnStatus = Literal["completed", "interrupted", "failed"]
 Level = Literal["info", "warning", "error"]
@@ -262,11 +264,6 @@ EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 TurnEventT = TypeVar("TurnEventT", bound=TurnEvent)
 
 
-_GIVEN: dict[tuple[str, ...], set[str]] = {}
-"""Which fields an event was given, by their names. Pydantic keeps such a set with each event: 728 bytes, as much as all
-else that it holds. Events never change, so those with the same fields share theirs."""
-
-
 @dataclass(frozen=True, slots=True)
 class EventSource:
     """Makes the events of one turn: binds the ids and the clock once."""
@@ -277,9 +274,7 @@ class EventSource:
 
     def make(self, kind: type[TurnEventT], /, **fields: Any) -> TurnEventT:
         """Return an event of ``kind``, stamped with this turn's ids and the time."""
-        event = kind(ts=self.now_ms(), thread_id=self.thread_id, turn_id=self.turn_id, **fields)
-        object.__setattr__(event, "__pydantic_fields_set__", _GIVEN.setdefault(tuple(fields), event.model_fields_set))
-        return event
+        return sharing_given(kind(ts=self.now_ms(), thread_id=self.thread_id, turn_id=self.turn_id, **fields))
 
 
 @dataclass(frozen=True, slots=True)

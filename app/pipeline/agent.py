@@ -5,9 +5,8 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, S
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
-import anyio
 import structlog
-from anyio import CancelScope, get_cancelled_exc_class
+from anyio import CancelScope
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, RemoveMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -64,15 +63,20 @@ class AgentTurn:
 
     @asynccontextmanager
     async def open(self, transcripts: AsyncIterable[TurnEvent]) -> AsyncIterator[AsyncIterable[ThreadEvent]]:
-        """Open the stage over the transcripts; on leaving the block the graph has stopped."""
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._work, transcripts)
-            try:
-                yield self._outlet
-            finally:
-                self._outlet.abandon()
-                if not self._outlet.is_finished:
-                    tasks.cancel_scope.cancel()
+        """Open the stage over the transcripts; on leaving the block the graph has stopped.
+
+        What the graph raises is raised where the next event would be taken. It runs in a task of asyncio's own:
+        anyio cancels again and again until a scope is left, LangGraph expects to be cancelled once. It gets the time
+        to end what it protects.
+        """
+        task = asyncio.create_task(self._work(transcripts))
+        try:
+            yield self._outlet
+        finally:
+            self._outlet.abandon()
+            if not task.done():
+                with CancelScope(shield=True):
+                    await self._stop(task)
 
     def undelivered(self) -> list[ThreadEvent]:
         """Return what the graph said and nobody took, also while it was being stopped."""
@@ -128,44 +132,38 @@ class AgentTurn:
             await graph.checkpointer.adelete_thread(self._said.thread_id)
 
     async def _work(self, transcripts: AsyncIterable[TurnEvent]) -> None:
-        async for event in transcripts:
-            await self._outlet.put(event)
-            if isinstance(event, SttOutput):
-                await self._answer(event.text)
-        self._outlet.finish()
+        try:
+            async for event in transcripts:
+                await self._outlet.put(event)
+                if isinstance(event, SttOutput):
+                    await self._answer(event.text)
+        except Exception as error:
+            if self._outlet.is_abandoned:
+                log.warning("graph failed while it was stopped", exc_info=error)
+            self._outlet.fail(error)
+        else:
+            self._outlet.finish()
 
     async def _answer(self, transcript: str) -> None:
-        """Run the graph in a task of its own, on the memory that the turn is to have.
-
-        anyio cancels again and again until a scope is left, asyncio's code expects to be cancelled
-        once: the graph gets one cancellation and the time to end what it protects.
-        """
+        """Run the graph on the memory that the turn is to have."""
         if self._said.replaces is not None:
             await self._rewind(self._said.replaces.turn_id)
-        task = asyncio.create_task(
-            self._agent.graph.ainvoke(
-                self._agent.state(self._said, transcript),
-                self._config,
-                context=self._context,
-                durability="exit",
-                stream_mode="updates",
-            )
+        await self._agent.graph.ainvoke(
+            self._agent.state(self._said, transcript),
+            self._config,
+            context=self._context,
+            durability="exit",
+            stream_mode="updates",
         )
-        try:
-            await asyncio.wait([task])
-        except get_cancelled_exc_class():
-            with CancelScope(shield=True):
-                # asyncio.wait_for on Python 3.11 can swallow a cancellation: it is repeated, unhurriedly.
-                for _ in range(_CANCEL_TRIES):
-                    task.cancel()
-                    if (await asyncio.wait([task], timeout=_CANCEL_SECONDS / _CANCEL_TRIES))[0]:
-                        break
-            if not task.done():
-                log.error("graph did not stop", thread_id=self._said.thread_id, turn_id=self._said.turn_id)
-            elif not task.cancelled() and task.exception() is not None:
-                log.warning("graph failed while it was stopped", exc_info=task.exception())
-            raise
-        task.result()
+
+    async def _stop(self, task: asyncio.Task[None]) -> None:
+        """Cancel the graph, and wait until it has ended."""
+        # asyncio.wait_for on Python 3.11 can swallow a cancellation: it is repeated, unhurriedly.
+        for _ in range(_CANCEL_TRIES):
+            task.cancel()
+            if (await asyncio.wait([task], timeout=_CANCEL_SECONDS / _CANCEL_TRIES))[0]:
+                return
+        log.error("graph did not stop", thread_id=self._said.thread_id, turn_id=self._said.turn_id)
 
 
 def _index_of(messages: Sequence[BaseMessage], message_id: str) -> int | None:

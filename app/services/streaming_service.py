@@ -4,7 +4,6 @@ Input goes in by ``submit``; output comes out only by reading the event log (``s
 service owns the task group in which turns run, so a turn outlives the connection that began it.
 """
 
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
+from app.core.bell import Bell
 from app.core.clock import NewId, NowMs, stable_id
 from app.core.errors import (
     BadInput,
@@ -78,13 +78,13 @@ class _Live:
 class _Lane:
     """The turns of one thread: one runs, others wait."""
 
-    waiting: deque[_Live] = field(default_factory=deque)
+    waiting: list[_Live] = field(default_factory=list)
     live: _Live | None = None
     at_work: bool = False
     listeners: int = 0
     deserted: anyio.CancelScope | None = None
     """Runs while nobody listens."""
-    taking: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    taking: anyio.CancelScope | None = None
     """Waits for the thread, which another process may have."""
 
     def welcome(self) -> None:
@@ -160,7 +160,7 @@ class StreamingService:
         self._lanes: dict[str, _Lane] = {}
         self._at_work = 0
         self._tasks: TaskGroup = anyio.create_task_group()
-        self._idle_bell = anyio.Event()
+        self._idle_bell = Bell()
         self._stopping = False
         self.draining = False
 
@@ -380,9 +380,14 @@ class StreamingService:
         """Continue the delivery of the running turn. Returns whether one ran. Raises as ``cancel`` does."""
         return await self._steer(thread_id, caller, "resume")
 
-    def listen(self, thread_id: str) -> AbstractContextManager[Listener]:
-        """Open a listener to the sound of a thread, beside a subscription: the caller may read the thread."""
-        return self._airwaves.listen(thread_id)
+    def listen(
+        self, thread_id: str, on_first: Callable[[Listener], None] | None = None
+    ) -> AbstractContextManager[Listener]:
+        """Open a listener to the sound of a thread, beside a subscription: the caller may read the thread.
+
+        ``on_first`` is called once, when the first sound comes.
+        """
+        return self._airwaves.listen(thread_id, on_first)
 
     def playback(self, thread_id: str, turn_id: str | None = None) -> Playback | None:
         """Return what is spoken on a thread now; None where nothing is, or another turn than ``turn_id``."""
@@ -436,7 +441,8 @@ class StreamingService:
         self._stopping = True
         for lane in self._lanes.values():
             lane.interrupt()
-            lane.taking.cancel()
+            if lane.taking is not None:
+                lane.taking.cancel()
         with anyio.CancelScope(shield=True):
             await self._until_idle()
 
@@ -483,22 +489,23 @@ class StreamingService:
             lane.at_work = False
             self._at_work -= 1
             self._drop_if_unused(thread_id, lane)
-            bell, self._idle_bell = self._idle_bell, anyio.Event()
-            bell.set()
+            self._idle_bell.ring()
 
     async def _run_waiting(self, thread_id: str, lane: _Lane) -> None:
         """Run what waits in a lane while the thread is this process's."""
         first = lane.waiting[0]
         try:
             async with AsyncExitStack() as stack:
-                with anyio.CancelScope() as lane.taking:
+                with anyio.CancelScope() as waiting:
+                    lane.taking = waiting
                     if self._stopping:
-                        lane.taking.cancel()
+                        waiting.cancel()
                     taking = self._shared_lanes.take(thread_id, urge=first.urge, on_behalf_of=first.said.turn_id)
                     lease = await stack.enter_async_context(taking)
                     if lease.was_abandoned:
                         await self._runner.close_unfinished(thread_id)
-                if lane.taking.cancelled_caught:
+                lane.taking = None
+                if waiting.cancelled_caught:
                     # Nothing was said about these inputs yet; whoever sent them asks the next server.
                     lane.waiting.clear()
                 while lane.waiting and not lease.is_lost:

@@ -1,7 +1,7 @@
 """Every store in plain Python: for tests, and for runs that need to keep nothing."""
 
 import asyncio
-from collections import Counter, OrderedDict, deque
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from app.models.conversation import Conversation, Message, TurnRecord
 from app.models.delivery import Delivery, DeliveryKind, DeliveryState, dispatch_of
 from app.models.events import Position, Record, ThreadEvent, TurnStatus
 from app.models.explanations import ExplanationSession, SavedAnswer
+from app.models.sharing import sharing_given
 from app.stores.base import Change, Command, CommandHandler
 
 
@@ -225,13 +226,12 @@ class MemoryConversationStore:
         known = self._conversations.setdefault(conversation.thread_id, conversation)
         if not known.admits(conversation.owner, conversation.user_id):
             raise ForbiddenThread
-        self._conversations[conversation.thread_id] = known.model_copy(
-            update={
-                "user_id": known.user_id or conversation.user_id,
-                "client_id": known.client_id or conversation.client_id,
-                "updated_at": conversation.updated_at,
-            }
-        )
+        news = {
+            "user_id": known.user_id or conversation.user_id,
+            "client_id": known.client_id or conversation.client_id,
+            "updated_at": conversation.updated_at,
+        }
+        self._conversations[conversation.thread_id] = sharing_given(known.model_copy(update=news))
         messages = self._messages.setdefault(turn.thread_id, {})
         is_new = turn.turn_id not in self._turns
         if turn.replaces is not None and is_new and message.id in messages:
@@ -247,7 +247,7 @@ class MemoryConversationStore:
         turn = self._turns.get(turn_id)
         if turn is None or turn.status != "running":
             return
-        self._turns[turn_id] = turn.model_copy(update={"status": status, "ended_at": ended_at})
+        self._turns[turn_id] = sharing_given(turn.model_copy(update={"status": status, "ended_at": ended_at}))
         stored = self._messages.setdefault(turn.thread_id, {})
         for message in messages:
             stored.setdefault(message.id, message)
@@ -437,7 +437,7 @@ class ThreadLog:
     def __init__(self, position: Position) -> None:
         self.epoch = position.epoch
         self.last_seq = position.seq
-        self.records: deque[Record] = deque()
+        self.records: list[Record] = []
         self.readers = 0
         self.closed = False
         self._bell = Bell()
@@ -475,7 +475,7 @@ class ThreadLog:
         missing = self.last_seq - seq
         if missing >= len(self.records):
             return list(self.records)
-        return [self.records[index] for index in range(len(self.records) - missing, len(self.records))]
+        return self.records[len(self.records) - missing :]
 
     def close(self) -> None:
         """The log of this thread ends: readers are told."""
@@ -548,8 +548,7 @@ class MemoryEventLog:
             return
         log = self._thread(thread_id)
         log.publish(log.number(events))
-        while len(log.records) > self._max_events:
-            log.records.popleft()
+        del log.records[: max(0, len(log.records) - self._max_events)]
 
     def begin(self, thread_id: str) -> None:
         """See ``EventLog``; nothing is ever looked up elsewhere."""

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Protocol
 
-import anyio
-
+from app.core.bell import Latch
 from app.core.clock import NewId, NowMs
 from app.engines.fleet.base import Directory
 from app.models.booking import Booking
@@ -72,7 +71,7 @@ class Context:
     steps: int = 0
     has_spoken: bool = False
     call_ids: set[str] = field(default_factory=set)
-    hurried: anyio.Event = field(default_factory=anyio.Event)
+    hurried: Latch = field(default_factory=Latch)
     """Set when the turn is being cut off: what must be finished is, what can wait is not waited for."""
 
     def cut_off(self) -> dict[str, Any]:

@@ -4,8 +4,7 @@ A chunk of sound is worth nothing a second later, so it has no place in the even
 runs where its microphone is, so whoever hears it is in the same process; a connection elsewhere reads the words.
 """
 
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
@@ -20,22 +19,30 @@ _ROOM = 600
 
 
 class Listener:
-    """What one connection has not yet taken of a thread's sound, in order."""
+    """What one connection has not yet taken of a thread's sound, in order.
 
-    def __init__(self) -> None:
-        self._waiting: deque[tuple[TurnEvent, int]] = deque()
+    Args:
+        on_first: Called once, when the first sound comes: most threads are only read.
+    """
+
+    def __init__(self, on_first: Callable[["Listener"], None] | None = None) -> None:
+        self._waiting: list[tuple[TurnEvent, int]] = []
         self._bell = Bell()
         self._has_lost = False
+        self._on_first = on_first
 
     def give(self, event: TurnEvent, after_seq: int) -> None:
         """Add an event. Where it is too much the oldest one goes."""
         if len(self._waiting) >= _ROOM:
-            lost, _ = self._waiting.popleft()
+            lost, _ = self._waiting.pop(0)
             if not self._has_lost:
                 log.warning("sound was not taken", thread_id=lost.thread_id, turn_id=lost.turn_id)
             self._has_lost = True
         self._waiting.append((event, after_seq))
         self._bell.ring()
+        on_first, self._on_first = self._on_first, None
+        if on_first is not None:
+            on_first(self)
 
     async def wait(self) -> None:
         """Wait until something comes that was not there before."""
@@ -44,13 +51,13 @@ class Listener:
     def take(self, sent_seq: int) -> TurnEvent | None:
         """Return the next event, if all that was logged before it has been sent."""
         if self._waiting and self._waiting[0][1] <= sent_seq:
-            return self._waiting.popleft()[0]
+            return self._waiting.pop(0)[0]
         return None
 
     def take_of(self, turn_id: str) -> TurnEvent | None:
         """Return the next event, if it is of a turn: its end is about to be sent."""
         if any(event.turn_id == turn_id for event, _ in self._waiting):
-            return self._waiting.popleft()[0]
+            return self._waiting.pop(0)[0]
         return None
 
 
@@ -66,9 +73,9 @@ class Airwaves:
             listener.give(event, after_seq)
 
     @contextmanager
-    def listen(self, thread_id: str) -> Iterator[Listener]:
-        """Open a listener: it has what is published from now on."""
-        listener = Listener()
+    def listen(self, thread_id: str, on_first: Callable[[Listener], None] | None = None) -> Iterator[Listener]:
+        """Open a listener: it has what is published from now on. ``on_first``: see ``Listener``."""
+        listener = Listener(on_first)
         self._listeners.setdefault(thread_id, []).append(listener)
         try:
             yield listener

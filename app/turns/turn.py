@@ -6,6 +6,7 @@ from typing import Any
 
 from app.models.conversation import Conversation, Message, Role, TurnInput, TurnRecord
 from app.models.events import AgentChunk, ThreadEvent, ToolCall, ToolResult, TurnStatus
+from app.models.sharing import sharing_given
 
 DISPATCH = "DispatchToBackend"
 """The tool whose result names the booking that a turn made (a name of the wire protocol)."""
@@ -69,14 +70,16 @@ class Turn:
     def record(self) -> TurnRecord:
         """Return what is stored of the turn while it runs."""
         said = self.input
-        return TurnRecord(
-            turn_id=said.turn_id,
-            thread_id=said.thread_id,
-            text=said.text,
-            status="running",
-            started_at=said.received_at,
-            replaced_message=said.replaces and said.replaces.message_id,
-            replaced_turn=said.replaces and said.replaces.turn_id,
+        return sharing_given(
+            TurnRecord(
+                turn_id=said.turn_id,
+                thread_id=said.thread_id,
+                text=said.text,
+                status="running",
+                started_at=said.received_at,
+                replaced_message=said.replaces and said.replaces.message_id,
+                replaced_turn=said.replaces and said.replaces.turn_id,
+            )
         )
 
     def conversation(self) -> Conversation:
@@ -94,13 +97,15 @@ class Turn:
     def user_message(self) -> Message:
         """Return the rider's line."""
         said = self.input
-        return Message(
-            id=said.turn_id if said.replaces is None else said.replaces.message_id,
-            thread_id=said.thread_id,
-            turn_id=said.turn_id,
-            role="user",
-            content=said.text,
-            created_at=said.received_at,
+        return sharing_given(
+            Message(
+                id=said.turn_id if said.replaces is None else said.replaces.message_id,
+                thread_id=said.thread_id,
+                turn_id=said.turn_id,
+                role="user",
+                content=said.text,
+                created_at=said.received_at,
+            )
         )
 
     def messages(self, status: TurnStatus) -> list[Message]:
@@ -109,17 +114,19 @@ class Turn:
         cut = spoken[-1] if spoken and status != "completed" else None
         said = self.input
         return [
-            Message(
-                id=f"{said.turn_id}:{index + 1}",
-                thread_id=said.thread_id,
-                turn_id=said.turn_id,
-                role=line.role,
-                content="".join(line.pieces),
-                agent=line.agent,
-                partial=index == cut,
-                tool_calls=line.tool_calls or None,
-                tool_call_id=line.tool_call_id,
-                created_at=line.ts,
+            sharing_given(
+                Message(
+                    id=f"{said.turn_id}:{index + 1}",
+                    thread_id=said.thread_id,
+                    turn_id=said.turn_id,
+                    role=line.role,
+                    content="".join(line.pieces),
+                    agent=line.agent,
+                    partial=index == cut,
+                    tool_calls=line.tool_calls or None,
+                    tool_call_id=line.tool_call_id,
+                    created_at=line.ts,
+                )
             )
             for index, line in enumerate(self._lines)
         ]

@@ -14,6 +14,7 @@ from starlette.types import Message, Receive, Send
 
 from app.api.close_codes import FRAME_TOO_LARGE, SLOW_CLIENT, Close
 from app.core import metrics
+from app.core.bell import Latch
 from app.core.tasks import unless
 
 log = structlog.stdlib.get_logger("voztaxi.socketio")
@@ -37,7 +38,7 @@ class Wire:
         self._send_seconds = send_seconds
         self._max_bytes = max_bytes
         self._close: Close | None = None
-        self._ended = anyio.Event()
+        self._ended = Latch()
 
     def end(self, close: Close) -> None:
         """Let the Engine.IO server see the client leave: what waits is sent, then the socket is closed."""

@@ -1,6 +1,7 @@
 """The WebSocket of the taxi chat: two loops, frames to services and log to frames. No pipeline knowledge."""
 
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -16,7 +17,7 @@ from app.api.errors import count_refusal
 from app.api.rate_limit import address_of
 from app.api.sockets import FLUSH_SECONDS, LOGIN_SECONDS, Closing, Wire, let_in, why_ended
 from app.core import metrics
-from app.core.bell import Bell
+from app.core.bell import Bell, Latch
 from app.core.errors import (
     AppError,
     DuplicateMessage,
@@ -76,10 +77,11 @@ class _Delivery:
     """One thread's events on their way to the client."""
 
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    stopped: anyio.Event = field(default_factory=anyio.Event)
+    stopped: Latch = field(default_factory=Latch)
     subscription: Subscription | None = None
     sent_seq: int = 0
-    sound: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    sound: anyio.CancelScope | None = None
+    """Sends what is heard, once there is something."""
     _progress: Bell = field(default_factory=Bell)
 
     def advance(self, seq: int) -> None:
@@ -124,7 +126,7 @@ class Connection:
         self._dialect = NativeDialect()
         self._caller = caller_at(websocket)
         self._login: Claims | None = None
-        self._logged_in = anyio.Event()
+        self._logged_in = Bell()
         self._thread_id: str | None = None
         self._deliveries: dict[str, _Delivery] = {}
         self._microphone: _Microphone | None = None
@@ -171,8 +173,7 @@ class Connection:
         is_first = self._login is None
         self._login = claims
         self._caller = replace(self._caller, account_id=claims.account_id)
-        logged_in, self._logged_in = self._logged_in, anyio.Event()
-        logged_in.set()
+        self._logged_in.ring()
         if is_first and not self._settings.auth_required:
             tasks.start_soon(self._mind_login)
         now = self._services.now_ms()
@@ -396,9 +397,13 @@ class Connection:
         epoch = replay.epoch if replay else None
         announces = replay is not None
         audio_from_ms = replay.audio_from_ms if replay else None
+        context = copy_context()  # of the connection, not of the turn that sounds first
+
+        def on_sound(listener: Listener) -> None:
+            context.run(partial(tasks.start_soon, self._deliver_sound, delivery, listener))
+
         try:
-            with delivery.scope, self._streaming.listen(thread_id) as listener:
-                tasks.start_soon(self._deliver_sound, listener, delivery)
+            with delivery.scope, self._streaming.listen(thread_id, on_sound) as listener:
                 while True:
                     async with self._streaming.subscribe(
                         thread_id, after_seq=after_seq, epoch=epoch, caller=caller, audio_from_ms=audio_from_ms
@@ -424,7 +429,8 @@ class Connection:
             await self._complain(error)  # somebody else opened it first
         finally:
             delivery.stopped.set()
-            delivery.sound.cancel()
+            if delivery.sound is not None:
+                delivery.sound.cancel()
             if self._deliveries.get(thread_id) is delivery:
                 del self._deliveries[thread_id]
 
@@ -438,10 +444,10 @@ class Connection:
                 delivery.advance(record.seq)
                 await self._send_sound(listener, delivery)
 
-    async def _deliver_sound(self, listener: Listener, delivery: _Delivery) -> None:
+    async def _deliver_sound(self, delivery: _Delivery, listener: Listener) -> None:
         """Send what is heard and not logged, each after what the log has before it."""
-        with delivery.sound:
-            while True:
+        with anyio.CancelScope() as delivery.sound:
+            while not delivery.stopped.is_set():
                 await self._send_sound(listener, delivery)
                 await listener.wait()
 

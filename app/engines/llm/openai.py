@@ -100,11 +100,10 @@ class OpenAIChatModel(ChatOpenAI):
         """
         if self.stream_usage:
             kwargs["stream_options"] = {"include_usage": True}
-        payload = self._payload(input, stop=stop, **kwargs)
         decoder = EventStreamDecoder()
         has_begun = False
         load = self._load  # once: pydantic looks for a private attribute in Python
-        async with await self._answer(payload) as response:
+        async with await self._answer(self._payload(input, stop=stop, **kwargs)) as response:
             is_whole = Bell()
             response.content.on_eof(is_whole.ring)
             async for received in response.content.iter_any():

@@ -43,8 +43,7 @@ class Feed(ThreadLog):
         new = [record for record in records if record.seq > self.last_seq]
         if new:
             self.publish(new)
-            while len(self.records) > self._kept:
-                self.records.popleft()
+            del self.records[: max(0, len(self.records) - self._kept)]
 
     def miss(self) -> None:
         """Messages may have been lost."""

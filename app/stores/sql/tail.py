@@ -1,7 +1,6 @@
 """The newest events of one thread in memory, and which of them still have to be written."""
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 
 import anyio
@@ -34,7 +33,7 @@ class Tail(ThreadLog):
         """The oldest number that the journal or this tail has."""
         self.prior: Position | None = None
         """Where the epoch before ended, if it is good up to there."""
-        self.unwritten: deque[EventRow] = deque()
+        self.unwritten: list[EventRow] = []
         self.uncertain = False
         """A write failed that may have happened; what is stored must be made to agree with what is here."""
 
@@ -62,7 +61,7 @@ class Tail(ThreadLog):
 
     def rows(self, limit: int) -> ThreadRows:
         """Return what is to be written next: at most ``limit`` rows."""
-        rows = [self.unwritten[index] for index in range(min(limit, len(self.unwritten)))]
+        rows = self.unwritten[:limit]
         newest = Position(self.written_seq + len(rows), self.epoch)
         return ThreadRows(self.thread_id, newest, self.kept_from, rows, cut=self.uncertain)
 
@@ -73,20 +72,17 @@ class Tail(ThreadLog):
 
     def mark_written(self, count: int) -> None:
         """Note that the ``count`` oldest unwritten rows, and all before them, are stored as they are here."""
-        for _ in range(count):
-            self.unwritten.popleft()
+        del self.unwritten[:count]
         self.uncertain = False
 
     def trim(self, limit: int) -> None:
         """Keep ``limit`` records, and all that are not yet written."""
-        while len(self.records) > max(limit, len(self.unwritten)):
-            self.records.popleft()
+        del self.records[: max(0, len(self.records) - max(limit, len(self.unwritten)))]
 
     def drop_until(self, seq: int) -> None:
         """Records up to ``seq`` are no longer kept anywhere."""
         self.kept_from = max(self.kept_from, seq + 1)
-        while self.records and self.records[0].seq <= min(seq, self.written_seq):
-            self.records.popleft()
+        del self.records[: max(0, min(seq, self.written_seq) + 1 - self.first_seq)]
 
     def agrees(self, epoch: str | None, after_seq: int | None) -> bool:
         """Return whether ``after_seq`` of the epoch before means the same in this one."""
