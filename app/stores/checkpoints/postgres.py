@@ -18,6 +18,7 @@ from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import make_url
 
 from app.core.errors import Misconfigured, StoreError
+from app.core.places import Places
 from app.stores.sql.drivers.base import RESTED_SECONDS
 
 _SETUP_LOCK = 0x766F7B  # any number will do that nobody else takes in the same database
@@ -49,12 +50,13 @@ class PostgresSaver(AsyncPostgresSaver):
 
     Args:
         pool: Open for as long as the saver is used.
-        timeout: Longest that an operation may take, in seconds.
+        timeout: Longest that an operation may take once a connection is free, in seconds.
     """
 
     def __init__(self, pool: Pool, *, timeout: float) -> None:
         super().__init__(cast("AsyncConnectionPool[AsyncConnection[DictRow]]", pool))
         self._timeout = timeout
+        self._places = Places(pool.max_size)
         # It is there for one connection that everybody shares. Each operation has one of its own here.
         self.lock = nullcontext()  # type: ignore[assignment]
 
@@ -86,11 +88,12 @@ class PostgresSaver(AsyncPostgresSaver):
             StoreError: It failed or took too long.
         """
         try:
-            # A scope of anyio's cancels until it is obeyed. The driver, cancelled once, asks the server to
-            # stop and waits for it, which is in vain where the server is the trouble.
-            with anyio.fail_after(self._timeout):
-                async with super()._cursor(pipeline=pipeline) as cursor:
-                    yield cursor
+            async with self._places.taken():
+                # A scope of anyio's cancels until it is obeyed. The driver, cancelled once, asks the server to
+                # stop and waits for it, which is in vain where the server is the trouble.
+                with anyio.fail_after(self._timeout):
+                    async with super()._cursor(pipeline=pipeline) as cursor:
+                        yield cursor
         except (psycopg.Error, OSError) as error:
             raise StoreError from error
 
@@ -103,7 +106,7 @@ async def open_postgres(
 
     Args:
         url: Its SQLAlchemy address.
-        timeout: Longest that an operation may take, in seconds.
+        timeout: Longest that an operation may take once a connection is free, in seconds.
         pool_size: Connections that are held at most.
         auto_migrate: Make the tables what LangGraph needs.
 

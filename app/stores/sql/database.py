@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import anyio
 import structlog
 from sqlalchemy import Connection, Executable, RowMapping, UpdateBase, make_url, select
 
@@ -29,8 +28,9 @@ class Database:
     Args:
         url: An SQLAlchemy address: ``sqlite+aiosqlite:///FILE``, whose folder must exist, or
             ``postgresql+asyncpg://USER@HOST/NAME``.
-        timeout: Longest a transaction may take, in seconds, the wait for its turn included. A little
-            more than SQLite's own wait for another process, so that its clearer error comes first.
+        timeout: Longest a transaction may take, in seconds. On SQLite the wait for its turn is included, and it is a
+            little more than SQLite's own wait for another process, so that its clearer error comes first. On Postgres
+            it begins with a connection: a queue in this process is no failure as long as somebody is served.
         pool_size: Connections to Postgres that are held at most.
         auto_migrate: Bring the tables of Postgres to the newest revision as well.
 
@@ -41,7 +41,6 @@ class Database:
 
     def __init__(self, url: str, *, timeout: float = 6.0, pool_size: int = 10, auto_migrate: bool = False) -> None:
         address = make_url(url)
-        self._timeout = timeout
         self._driver: Driver
         if address.get_backend_name() == "sqlite":
             self._driver = SqliteDriver(address, timeout=timeout)
@@ -100,7 +99,7 @@ class Database:
             StoreError: It failed or took too long. The commit may have happened all the same.
         """
         with self._store_errors():
-            return await self._driver.write(work, anyio.current_time() + self._timeout)
+            return await self._driver.write(work)
 
     async def read(self, work: Work[T]) -> T:
         """Run ``work``, which only reads. It never waits for a writer; each statement sees what is committed.
@@ -109,7 +108,7 @@ class Database:
             StoreError: It failed or took too long.
         """
         with self._store_errors():
-            return await self._driver.read(work, anyio.current_time() + self._timeout)
+            return await self._driver.read(work)
 
     async def execute(self, *statements: UpdateBase) -> None:
         """Run statements in a transaction of their own. Raises as ``write`` does."""

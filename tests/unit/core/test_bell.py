@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from app.core.bell import Bell
+from app.core.bell import Bell, Latch
 
 pytestmark = pytest.mark.unit
 
@@ -47,3 +47,21 @@ async def test_who_is_cancelled_as_it_rings_takes_nobody_with_them() -> None:
     await patient
     with pytest.raises(asyncio.CancelledError):
         await cancelled
+
+
+async def test_what_has_happened_stays_so_for_who_waits_and_who_comes_later() -> None:
+    latch, woken = Latch(), []
+
+    async def wait(name: str) -> None:
+        await latch.wait()
+        woken.append(name)
+
+    tasks = [asyncio.create_task(wait("one")), asyncio.create_task(wait("two"))]
+    await asyncio.sleep(0)
+    assert not latch.is_set()
+    latch.set()
+    assert latch.is_set()
+    await asyncio.wait(tasks)
+    await wait("late")
+    latch.set()
+    assert woken == ["one", "two", "late"]

@@ -56,3 +56,30 @@ def test_items_come_out_as_they_went_in(items: list[int], room: int) -> None:
             return [item async for item in outlet]
 
     assert anyio.run(run) == items
+
+
+async def test_a_failure_comes_before_what_was_put_and_the_rest_can_be_looked_at() -> None:
+    outlet: Outlet[int] = Outlet(room=3)
+    for number in (1, 2, 3):
+        await outlet.put(number)
+    assert await anext(outlet) == 1
+    outlet.fail(ValueError("broken"))
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="broken"):
+            await anext(outlet)
+    assert outlet.is_finished
+    assert outlet.abandon() == [2, 3]
+
+
+async def test_a_failure_wakes_who_waits_for_the_next() -> None:
+    outlet: Outlet[int] = Outlet()
+
+    async def take() -> None:
+        with pytest.raises(ValueError, match="broken"):
+            await anext(outlet)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(take)
+        await anyio.wait_all_tasks_blocked()
+        outlet.fail(ValueError("broken"))

@@ -27,9 +27,8 @@ COMMON_FAILURES: tuple[type[Exception], ...] = (SQLAlchemyError, sqlite3.Error, 
 class Driver(Protocol):
     """Runs work on one database.
 
-    From the first statement on a cancellation waits until the work is done or ``deadline``, on the
-    event loop's clock, has passed; then ``TimeoutError`` is raised, and the work may be committed all
-    the same.
+    From the first statement on a cancellation waits until the work is done or took too long; then
+    ``TimeoutError`` is raised, and the work may be committed all the same.
     """
 
     failures: tuple[type[Exception], ...]
@@ -41,11 +40,11 @@ class Driver(Protocol):
         """Raise where it is plain that there can be no connection."""
         ...
 
-    async def read(self, work: Work[T], deadline: float) -> T:
+    async def read(self, work: Work[T]) -> T:
         """Run ``work``, which only reads. It waits for no writer; each statement sees what is committed."""
         ...
 
-    async def write(self, work: Work[T], deadline: float) -> T:
+    async def write(self, work: Work[T]) -> T:
         """Run ``work`` in a transaction: committed where it returns, rolled back where it raises."""
         ...
 

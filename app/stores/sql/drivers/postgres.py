@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from app.core.errors import Misconfigured
+from app.core.places import Places
 from app.stores.sql.drivers.base import CLOSE_SECONDS, COMMON_FAILURES, RESTED_SECONDS, Work, undisturbed
 
 T = TypeVar("T")
@@ -29,7 +30,7 @@ class PostgresDriver:
 
     Args:
         address: The database.
-        timeout: Longest that a connection is waited for and a statement takes, in seconds.
+        timeout: Longest that work may take, in seconds, from when a connection is free.
         pool_size: Connections that are held at most.
         auto_migrate: Whether the tables may be changed without an operator.
 
@@ -40,6 +41,8 @@ class PostgresDriver:
     def __init__(self, address: URL, *, timeout: float, pool_size: int, auto_migrate: bool) -> None:
         self.failures = COMMON_FAILURES + _own_failures()
         self.auto_migrate = auto_migrate
+        self._timeout = timeout
+        self._places = Places(pool_size)
         self._engine = create_async_engine(
             address,
             pool_size=pool_size,
@@ -54,18 +57,16 @@ class PostgresDriver:
     async def check(self) -> None:
         """See ``Driver``."""
 
-    async def read(self, work: Work[T], deadline: float) -> T:
+    async def read(self, work: Work[T]) -> T:
         """See ``Driver``."""
-        with undisturbed(deadline):
-            async with self._connected(self._reading) as connection:
-                return await connection.run_sync(work)
+        async with self._connected(self._reading) as connection:
+            return await connection.run_sync(work)
 
-    async def write(self, work: Work[T], deadline: float) -> T:
+    async def write(self, work: Work[T]) -> T:
         """See ``Driver``."""
         # Cancelled, the driver breaks a statement off, and the connection is lost.
-        with undisturbed(deadline):
-            async with self._connected(self._engine) as connection, connection.begin():
-                return await connection.run_sync(work)
+        async with self._connected(self._engine) as connection, connection.begin():
+            return await connection.run_sync(work)
 
     async def migrate(self, work: Work[T]) -> T:
         """See ``Driver``."""
@@ -85,16 +86,19 @@ class PostgresDriver:
 
     @asynccontextmanager
     async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-        connection = await engine.connect()
-        try:
-            yield connection
-        finally:
-            # What was committed stays committed: giving the connection back must not make it look like a failure.
-            with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+        """Wait for a connection, and have it for as long as the block: nothing disturbs it until its time is over."""
+        async with self._places.taken():
+            with undisturbed(anyio.current_time() + self._timeout):
+                connection = await engine.connect()
                 try:
-                    await connection.close()
-                except self.failures as error:
-                    log.warning("connection could not be given back", exc_info=error)
+                    yield connection
+                finally:
+                    # What was committed stays committed: giving it back must not make it look like a failure.
+                    with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+                        try:
+                            await connection.close()
+                        except self.failures as error:
+                            log.warning("connection could not be given back", exc_info=error)
 
 
 def _replace_the_dead(engine: AsyncEngine) -> None:

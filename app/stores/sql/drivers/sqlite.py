@@ -33,7 +33,7 @@ class SqliteDriver:
 
     Args:
         address: The file, whose folder must exist.
-        timeout: Longest wait for a connection, in seconds.
+        timeout: Longest that work may take, in seconds, the wait for its turn included.
 
     Raises:
         ValueError: The database is in memory. It has only one connection, on which transactions cannot be
@@ -54,6 +54,7 @@ class SqliteDriver:
             hide_parameters=True,
         )
         event.listen(self._engine, "connect", _prepare)
+        self._timeout = timeout
         self._threads = CapacityLimiter(_THREADS)
         self._writer = SqliteWriter(self._engine)
 
@@ -66,15 +67,15 @@ class SqliteDriver:
         if not await folder.is_dir():
             raise FileNotFoundError(f"no such folder: {folder}")
 
-    async def read(self, work: Work[T], deadline: float) -> T:
+    async def read(self, work: Work[T]) -> T:
         """See ``Driver``."""
-        with undisturbed(deadline):
+        with undisturbed(anyio.current_time() + self._timeout):
             # A thread cannot be stopped. What is late ends by itself.
             return await to_thread.run_sync(_read, self._engine, work, abandon_on_cancel=True, limiter=self._threads)
 
-    async def write(self, work: Work[T], deadline: float) -> T:
+    async def write(self, work: Work[T]) -> T:
         """See ``Driver``."""
-        return await self._writer.run(work, deadline)
+        return await self._writer.run(work, anyio.current_time() + self._timeout)
 
     async def migrate(self, work: Work[T]) -> T:
         """See ``Driver``."""
