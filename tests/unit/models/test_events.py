@@ -2,7 +2,9 @@
 
 import pytest
 
+from app.models.conversation import Message
 from app.models.events import AgentChunk, AgentEnd, EventSource, TurnEnd
+from app.models.sharing import sharing_given
 
 pytestmark = pytest.mark.unit
 
@@ -39,3 +41,15 @@ def test_a_copy_of_an_event_does_not_change_what_others_were_given() -> None:
 
     assert "booking_id" in copied.model_fields_set
     assert "booking_id" not in SOURCE.make(TurnEnd, status="completed", text="").model_fields_set
+
+
+def test_a_stored_line_shares_the_names_of_its_fields_and_a_copy_has_its_own() -> None:
+    first, second = (
+        sharing_given(Message(id=each, thread_id="t", turn_id=each, role="user", content="hola", created_at=1))
+        for each in ("uno", "dos")
+    )
+    copied = first.model_copy(update={"partial": True})
+
+    assert first.model_fields_set is second.model_fields_set
+    assert copied.model_fields_set == {*first.model_fields_set, "partial"}
+    assert "partial" not in second.model_dump(exclude_unset=True)

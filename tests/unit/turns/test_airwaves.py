@@ -83,3 +83,13 @@ def test_who_has_left_is_forgotten() -> None:
     with airwaves.listen("t"):
         pass
     assert airwaves._listeners == {}
+
+
+def test_the_first_sound_is_told_once() -> None:
+    airwaves, told = Airwaves(), []
+    with airwaves.listen("t", told.append) as listener:
+        assert told == []
+        airwaves.publish(chunk(0), 1)
+        airwaves.publish(chunk(100), 1)
+        assert told == [listener]
+        assert offsets(take_all(listener, 1)) == [0, 100]
