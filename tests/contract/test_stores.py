@@ -392,7 +392,7 @@ class TestDatabase:
         async with Database(f"sqlite+aiosqlite:///{tmp_path / 'late.db'}") as database:
             store = SqlBookingStore(database)
             async with transaction(database, booking_table.delete()):
-                monkeypatch.setattr(database, "_timeout", 0.01)
+                monkeypatch.setattr(database._driver, "_timeout", 0.01)
                 with pytest.raises(StoreError):
                     await store.create(booking())
                 monkeypatch.undo()
@@ -409,7 +409,7 @@ class TestDatabase:
     ) -> None:
         late = OpenTransaction(booking_table.delete())
         with monkeypatch.context() as patch:
-            patch.setattr(database, "_timeout", 0.01)
+            patch.setattr(database._driver, "_timeout", 0.01)
             with pytest.raises(StoreError):
                 await database.write(late.work)
         late.let_go.set()
