@@ -141,6 +141,10 @@ class AgentTurn:
             if self._outlet.is_abandoned:
                 log.warning("graph failed while it was stopped", exc_info=error)
             self._outlet.fail(error)
+        except asyncio.CancelledError:
+            # Whoever reads has gone, or something within the graph cancelled itself: then nobody else would say so.
+            self._outlet.fail(RuntimeError("the graph was cancelled"))
+            raise
         else:
             self._outlet.finish()
 
