@@ -3,6 +3,7 @@
 import anyio
 import anyio.lowlevel
 import pytest
+from anyio.abc import TaskGroup
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,12 +40,17 @@ class Store:
         await anyio.wait_all_tasks_blocked()
 
 
+async def come(store: Store, tasks: TaskGroup, names: str) -> None:
+    """Have some ask, one after the other."""
+    for name in names:
+        tasks.start_soon(store.ask, name)
+        await anyio.wait_all_tasks_blocked()
+
+
 async def test_who_comes_first_is_served_first_and_a_queue_is_no_failure() -> None:
     store = Store()
     async with anyio.create_task_group() as tasks:
-        for name in "abcd":
-            tasks.start_soon(store.ask, name)
-            await anyio.wait_all_tasks_blocked()
+        await come(store, tasks, "abcd")
         assert list(store.inside) == ["a", "b"]
         await store.let_go("b")
         assert list(store.inside) == ["a", "c"]
@@ -57,14 +63,11 @@ async def test_who_comes_first_is_served_first_and_a_queue_is_no_failure() -> No
 async def test_where_nobody_is_served_all_who_wait_are_told_at_once() -> None:
     store = Store()
     async with anyio.create_task_group() as tasks:
-        for name in "abcd":
-            tasks.start_soon(store.ask, name)
-            await anyio.wait_all_tasks_blocked()
+        await come(store, tasks, "abcd")
         await store.let_go("a", fails=True)
         assert store.outcome == {"a": "the store said nothing", "c": "not waited for", "d": "not waited for"}
         await store.let_go("b")
-        tasks.start_soon(store.ask, "e")
-        await anyio.wait_all_tasks_blocked()
+        await come(store, tasks, "e")
         await store.let_go("e")
 
     assert store.outcome["b"] == store.outcome["e"] == "served"
@@ -73,9 +76,7 @@ async def test_where_nobody_is_served_all_who_wait_are_told_at_once() -> None:
 async def test_where_others_are_served_one_that_is_late_fails_alone() -> None:
     store = Store()
     async with anyio.create_task_group() as tasks:
-        for name in "abcd":
-            tasks.start_soon(store.ask, name)
-            await anyio.wait_all_tasks_blocked()
+        await come(store, tasks, "abcd")
         await store.let_go("b")
         await store.let_go("a", fails=True)
         assert list(store.inside) == ["c", "d"]
