@@ -86,7 +86,7 @@ async def test_where_others_are_served_one_that_is_late_fails_alone() -> None:
     assert store.outcome == {"a": "the store said nothing", **dict.fromkeys("bcd", "served")}
 
 
-@given(st.lists(st.sampled_from(["served", "late", "broken", "gives up"]), max_size=12), st.integers(1, 3))
+@given(st.lists(st.sampled_from(["served", "late", "broken", "gives up", "leaves"]), max_size=12), st.integers(1, 3))
 def test_whatever_happens_no_place_is_lost(fates: list[str], count: int) -> None:
     async def run() -> None:
         places = Places(count)
@@ -109,8 +109,13 @@ def test_whatever_happens_no_place_is_lost(fates: list[str], count: int) -> None
         for fate in fates:
             await ask(fate, anyio.CancelScope())
         async with anyio.create_task_group() as tasks:
-            for fate in fates:
-                tasks.start_soon(ask, fate, anyio.CancelScope())
+            scopes = [anyio.CancelScope() for _ in fates]
+            for fate, scope in zip(fates, scopes, strict=True):
+                tasks.start_soon(ask, fate, scope)
+            await anyio.lowlevel.checkpoint()
+            for fate, scope in zip(fates, scopes, strict=True):
+                if fate == "leaves":  # served or waiting
+                    scope.cancel()
         inside, everybody = [], anyio.Event()
         async with anyio.create_task_group() as tasks:
 
