@@ -39,8 +39,8 @@ class AgentGraph(Protocol):
     """A compiled graph, and how a turn enters it."""
 
     graph: CompiledStateGraph[Any, Any, Any, Any]
-    listening_node: str
-    """The node that takes the rider's words; what is put right between turns counts as its doing."""
+    mending_node: str
+    """What is put right between turns counts as this node's doing."""
 
     def context(self, said: TurnInput, source: EventSource, emit: Emit) -> GraphContext:
         """Return the runtime context of a turn."""
@@ -105,7 +105,7 @@ class AgentTurn:
             changes.append(as_langchain(line, message_id))
         changes.extend(RemoveMessage(id=message.id) for message in own[len(lines) :] if message.id is not None)
         await graph.aupdate_state(
-            self._config, {"messages": changes, **self._context.cut_off()}, as_node=self._agent.listening_node
+            self._config, {"messages": changes, **self._context.cut_off()}, as_node=self._agent.mending_node
         )
 
     async def _saved(self) -> list[BaseMessage]:

@@ -68,6 +68,7 @@ class Context:
     emit: Emit
     changes: dict[str, Any] = field(default_factory=dict)
     """State that tools of this turn have set: what must survive if the turn is cut off."""
+    has_listened: bool = False
     steps: int = 0
     has_spoken: bool = False
     call_ids: set[str] = field(default_factory=set)

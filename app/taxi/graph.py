@@ -1,6 +1,8 @@
-"""The graph: listen, then the active agent with its tools, again and again until the floor is the rider's.
+"""The graph: the active agent with its tools, then the next one, again and again until the floor is the rider's.
 
-START -> listen -> (active agent) -> (active agent) -> ... -> END
+START -> (active agent) -> (active agent) -> ... -> END
+
+Whoever is the first one in a turn listens to the rider.
 """
 
 import json
@@ -16,12 +18,13 @@ from langchain_core.messages import (
     AnyMessage,
     HumanMessage,
     InvalidToolCall,
+    RemoveMessage,
     SystemMessage,
     ToolCall,
     ToolMessage,
 )
 from langchain_core.messages.ai import add_ai_message_chunks
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -32,11 +35,11 @@ from pydantic import ValidationError
 from app.core.errors import AgentLoop, AppError, ModelError, ModelIncomplete
 from app.core.tasks import uninterruptible
 from app.models.conversation import TurnInput
-from app.models.events import EventSource
+from app.models.events import AgentName, EventSource
 from app.taxi import prompts
 from app.taxi.agents import AGENTS, Agent
 from app.taxi.context import Context, Emit, TaxiDesk
-from app.taxi.history import call_ids, last_words, model_history, newest_lines
+from app.taxi.history import call_ids, forgettable, last_words, model_history, newest_lines
 from app.taxi.listening import listen
 from app.taxi.spoken import SpokenText
 from app.taxi.state import TaxiState, read_draft
@@ -45,7 +48,8 @@ from app.taxi.tools import Result, Session, failed
 
 log = structlog.stdlib.get_logger("voztaxi.taxi")
 
-LISTEN = "listen"
+_FIRST: AgentName = "RECEPCIONISTA"
+"""Who answers in a new thread."""
 _MAX_STEPS = 16
 """Agent steps in one turn; a booking said in one sentence takes four."""
 _UNFINISHED = frozenset({"length", "content_filter", "max_tokens"})
@@ -55,7 +59,7 @@ _UNFINISHED = frozenset({"length", "content_filter", "max_tokens"})
 class TaxiGraph:
     """The compiled graph, and how a turn enters it."""
 
-    listening_node = LISTEN
+    mending_node: str = _FIRST
 
     def __init__(
         self, *, model: BaseChatModel, checkpointer: BaseCheckpointSaver[Any], desk: TaxiDesk, history_messages: int
@@ -77,7 +81,7 @@ class TaxiGraph:
         state: TaxiState = snapshot.values  # type: ignore[assignment]
         draft = read_draft(state)
         return {
-            "active_agent": state.get("active_agent", "RECEPCIONISTA"),
+            "active_agent": state.get("active_agent", _FIRST),
             "draft": draft.model_dump(mode="json", exclude_defaults=True),
             "missing": draft.missing,
             "booking": state.get("booking"),
@@ -95,24 +99,53 @@ def build_graph(
         history_messages: Newest messages that the model is given.
     """
     builder = StateGraph(TaxiState, context_schema=Context)
-    builder.add_node(LISTEN, listen(history_messages), destinations=tuple(AGENTS))
     for agent in AGENTS.values():
         voice = model.bind_tools(list(agent.tools))
         builder.add_node(agent.name, act(agent, voice, history_messages), destinations=(*AGENTS, END))
-    builder.add_edge(START, LISTEN)
+    builder.add_conditional_edges(START, _ActiveAgent(), list(AGENTS))
     return builder.compile(checkpointer=checkpointer).with_config(recursion_limit=2 * _MAX_STEPS)
+
+
+class _ActiveAgent(Runnable[TaxiState, AgentName]):
+    """Says whom the rider talks to. Of a plain function LangGraph would make a run of its own, for a trace."""
+
+    name = "active_agent"
+
+    def invoke(self, input: TaxiState, config: RunnableConfig | None = None, **_options: Any) -> AgentName:  # noqa: A002
+        """Return the name of the agent."""
+        return input.get("active_agent", _FIRST)
+
+    async def ainvoke(self, input: TaxiState, config: RunnableConfig | None = None, **options: Any) -> AgentName:  # noqa: A002
+        """Return the name of the agent, without a visit to a thread."""
+        return self.invoke(input)
 
 
 def act(agent: Agent, model: Runnable[Any, Any], history_messages: int) -> Callable[..., Any]:
     """Return the node of an agent: one message of the model, spoken as it comes, and the tools that it calls.
 
-    Speech and tools are one node: a step of the graph costs more than most tools do.
+    Who is the first one in a turn takes the rider's words before it answers. To listen, to speak and to use tools is
+    one node: a step of the graph costs more than most tools do.
+
+    Args:
+        agent: Who it is.
+        model: The chat model, with the agent's tools.
+        history_messages: Newest messages that the model is given; much older ones are let go with a turn's first step.
     """
 
     async def take_part(state: TaxiState, runtime: Runtime[Context]) -> Command[str]:
         context = runtime.context
+        context.changes.clear()
+        heard: TaxiState = {}
+        forgotten: list[Any] = []
+        if not context.has_listened:
+            heard = await listen(state, context)
+            if heard["active_agent"] != agent.name:
+                return Command(update=heard, goto=heard["active_agent"])
+            old = forgettable(state["messages"], history_messages)
+            forgotten = [RemoveMessage(id=message.id) for message in old if message.id is not None]
+            state = {**state, **heard}
         message = await _speak(agent, model, state, context, history_messages)
-        update: TaxiState = {"messages": [message], "active_agent": agent.name}
+        update: TaxiState = {**heard, "messages": [*forgotten, message], "active_agent": agent.name}
         if not call_ids(message):
             await context.end(agent.name)
             if agent.name == "CONFIRMADOR" and was_read(read_draft(state), message.text):
@@ -123,7 +156,7 @@ def act(agent: Agent, model: Runnable[Any, Any], history_messages: int) -> Calla
         if session.handed_to is not None and not session.returns:
             await context.end(agent.name)
         yields_floor = session.handed_to is not None and "?" in message.text
-        update = {**update, **session.changes, "messages": [message, *answers]}  # type: ignore[typeddict-item]
+        update = {**update, **session.changes, "messages": [*update["messages"], *answers]}  # type: ignore[typeddict-item]
         return Command(update=update, goto=END if yields_floor else session.handed_to or agent.name)
 
     return take_part
@@ -138,7 +171,6 @@ async def _speak(
         AgentLoop: The agents went on and on.
         ModelError: See ``_stream``.
     """
-    context.changes.clear()
     context.steps += 1
     if context.steps > _MAX_STEPS:
         raise AgentLoop

@@ -1,19 +1,14 @@
-"""The node that takes the rider's words: what they say at any time, in any order, is kept."""
+"""What a turn begins with: what the rider says at any time, in any order, is kept."""
 
 import re
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any, get_args
-
-from langchain_core.messages import RemoveMessage
-from langgraph.runtime import Runtime
-from langgraph.types import Command
 
 from app.core.deadlines import store_deadline
 from app.models.booking import PaymentMethod, Place
 from app.taxi.context import Context
 from app.taxi.draft import Draft
-from app.taxi.history import forgettable, last_words
+from app.taxi.history import last_words
 from app.taxi.moments import local_time
 from app.taxi.places import Gazetteer, parse_address
 from app.taxi.reading import next_time, read_slots
@@ -25,33 +20,27 @@ _METHODS = frozenset(get_args(PaymentMethod))
 _NO_I_PAY = re.compile(r"\W*no,? (?:pago|pagare|voy a pagar|mejor) (?:con|en|por)\b")
 
 
-def listen(history_messages: int) -> Callable[..., Any]:
-    """Return the node.
+async def listen(state: TaxiState, context: Context) -> TaxiState:
+    """Take the rider's words, once in a turn, and return what they change: what is known, and who speaks.
 
-    Args:
-        history_messages: Newest messages that a model is given; much older ones are let go here.
+    It is noted in the turn's context too, so that it survives a turn that is cut off.
     """
-
-    async def take_words(state: TaxiState, runtime: Runtime[Context]) -> Command[str]:
-        context = runtime.context
-        before, booking = await _as_the_books_say(state, context)
-        before = await _who_speaks(before, state, context)
-        draft = note(before, last_words(state["messages"]), context.desk.gazetteer, local_time(context.desk.now_ms()))
-        if draft.request_id is None:
-            draft = draft.model_copy(update={"request_id": context.desk.new_id()})
-        agent = state.get("active_agent", "RECEPCIONISTA")
-        if agent != "RECEPCIONISTA" and before.is_blank and booking:
-            agent = "RECEPCIONISTA"
-        old = forgettable(state["messages"], history_messages)
-        update: TaxiState = {
-            "messages": [RemoveMessage(id=message.id) for message in old if message.id is not None],  # type: ignore[misc]
-            "draft": draft.model_dump(mode="json", exclude_defaults=True),
-            "booking": booking,
-            "active_agent": agent,
-        }
-        return Command(update=update, goto=agent)
-
-    return take_words
+    before, booking = await _as_the_books_say(state, context)
+    before = await _who_speaks(before, state, context)
+    draft = note(before, last_words(state["messages"]), context.desk.gazetteer, local_time(context.desk.now_ms()))
+    if draft.request_id is None:
+        draft = draft.model_copy(update={"request_id": context.desk.new_id()})
+    agent = state.get("active_agent", "RECEPCIONISTA")
+    if agent != "RECEPCIONISTA" and before.is_blank and booking:
+        agent = "RECEPCIONISTA"
+    heard: TaxiState = {
+        "draft": draft.model_dump(mode="json", exclude_defaults=True),
+        "booking": booking,
+        "active_agent": agent,
+    }
+    context.changes |= heard
+    context.has_listened = True
+    return heard
 
 
 async def _as_the_books_say(state: TaxiState, context: Context) -> tuple[Draft, dict[str, Any] | None]:
