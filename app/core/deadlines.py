@@ -1,4 +1,4 @@
-"""Stores do not get for ever."""
+"""Stores do not get for ever, nor are they disturbed before."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,3 +23,12 @@ def store_deadline(seconds: float) -> Iterator[None]:
         raise StoreError("El almacenamiento no respondió a tiempo.") from error
     except Exception as error:
         raise StoreError from error
+
+
+@contextmanager
+def undisturbed(deadline: float) -> Iterator[None]:
+    """Let no cancellation into the block until ``deadline``, which raises ``TimeoutError``."""
+    with anyio.CancelScope(shield=True, deadline=deadline) as scope:
+        yield
+    if scope.cancelled_caught:
+        raise TimeoutError

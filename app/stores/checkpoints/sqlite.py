@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -12,22 +12,36 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
 from langgraph.checkpoint.sqlite import SqliteSaver
 
+from app.core.batch_thread import BatchThread, Job
+from app.core.errors import StoreError
+from app.stores.sql.drivers.sqlite_writer import begin_and_run
+
 T = TypeVar("T")
+
+_CLOSE_SECONDS = 2.0
 
 
 class ThreadedSqliteSaver(SqliteSaver):
-    """LangGraph's saver, each operation in a worker thread, one at a time.
+    """LangGraph's saver in a thread of its own; operations that wait for each other share a transaction.
 
     LangGraph's own asynchronous one goes to its thread and back for every statement, and for every cursor
-    that is opened or closed; that costs more than the statements do.
+    that is opened or closed; that costs more than the statements do. Its other one commits each operation.
 
     Args:
-        connection: Open for as long as the saver is used, and by any thread.
+        connection: Open for as long as the saver is used, by any thread. It begins no transactions by itself.
+        timeout: Longest that an operation may take, in seconds, the wait for its turn included.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, *, timeout: float) -> None:
         super().__init__(connection)
-        self._thread = anyio.CapacityLimiter(1)
+        self._timeout = timeout
+        self._thread = BatchThread("sqlite checkpoints", self._transact, end=connection.close)
+
+    @contextmanager
+    def cursor(self, transaction: bool = True) -> Iterator[sqlite3.Cursor]:
+        """Give a cursor of the transaction that runs, to LangGraph's operations."""
+        with closing(self.conn.cursor()) as cursor:
+            yield cursor
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Read a checkpoint."""
@@ -63,30 +77,54 @@ class ThreadedSqliteSaver(SqliteSaver):
         """Forget a thread."""
         await self._in_thread(partial(self.delete_thread, thread_id))
 
+    async def close(self) -> None:
+        """Do what waits, and close the connection."""
+        await self._thread.close(_CLOSE_SECONDS)
+
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await to_thread.run_sync(work, limiter=self._thread)
+        try:
+            return await self._thread.run(work, anyio.current_time() + self._timeout)
+        except (sqlite3.Error, OSError) as error:  # TimeoutError is one
+            raise StoreError from error
+
+    def _transact(self, jobs: Sequence[Job]) -> None:
+        """Run operations in a transaction; those that did not fail by themselves have succeeded."""
+        try:
+            begin_and_run(self.conn, jobs)
+            self.conn.execute("COMMIT")
+        finally:
+            if self.conn.in_transaction:
+                self.conn.execute("ROLLBACK")
+        for job in jobs:
+            job.succeed()
 
 
 @asynccontextmanager
-async def open_sqlite(path: str) -> AsyncIterator[ThreadedSqliteSaver]:
+async def open_sqlite(path: str, *, timeout: float = 6.0) -> AsyncIterator[ThreadedSqliteSaver]:
     """Open the checkpoints in a file, which is made where it is missing.
 
     SQLite has one writer per file: let it be another one than the database's, so that neither waits
     for the other.
+
+    Args:
+        path: The file, whose folder must exist.
+        timeout: Longest that an operation may take, in seconds; a little more than SQLite's own wait for another
+            process, so that its clearer error comes first.
     """
-    connection = await to_thread.run_sync(_connect, path)
+    saver = await to_thread.run_sync(_open, path, timeout)
     try:
-        saver = ThreadedSqliteSaver(connection)
-        await saver._in_thread(saver.setup)
         yield saver
     finally:
         with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(connection.close)
+            await saver.close()
 
 
-def _connect(path: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, check_same_thread=False)
+def _open(path: str, timeout: float) -> ThreadedSqliteSaver:
+    # None: the driver begins no transactions of its own. Whoever writes does.
+    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA cache_size=-512")  # as the database's
-    return connection
+    saver = ThreadedSqliteSaver(connection, timeout=timeout)
+    saver.setup()
+    return saver

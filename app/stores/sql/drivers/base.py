@@ -1,11 +1,9 @@
 """What a kind of database has to know, and what they have in common."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-import anyio
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -55,12 +53,3 @@ class Driver(Protocol):
     async def dispose(self) -> None:
         """Close every connection."""
         ...
-
-
-@contextmanager
-def undisturbed(deadline: float) -> Iterator[None]:
-    """Let no cancellation into the block until ``deadline``, which raises ``TimeoutError``."""
-    with anyio.CancelScope(shield=True, deadline=deadline) as scope:
-        yield
-    if scope.cancelled_caught:
-        raise TimeoutError

@@ -14,9 +14,10 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
+from app.core.deadlines import undisturbed
 from app.core.errors import Misconfigured
 from app.core.places import Places
-from app.stores.sql.drivers.base import CLOSE_SECONDS, COMMON_FAILURES, RESTED_SECONDS, Work, undisturbed
+from app.stores.sql.drivers.base import CLOSE_SECONDS, COMMON_FAILURES, RESTED_SECONDS, Work
 
 T = TypeVar("T")
 

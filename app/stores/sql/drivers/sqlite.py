@@ -8,7 +8,8 @@ from anyio import CapacityLimiter, to_thread
 from sqlalchemy import URL, create_engine, event
 from sqlalchemy.engine import Engine
 
-from app.stores.sql.drivers.base import CLOSE_SECONDS, COMMON_FAILURES, Work, undisturbed
+from app.core.deadlines import undisturbed
+from app.stores.sql.drivers.base import CLOSE_SECONDS, COMMON_FAILURES, Work
 from app.stores.sql.drivers.sqlite_writer import SqliteWriter
 
 T = TypeVar("T")
