@@ -246,14 +246,14 @@ async def test_words_that_gather_do_not_wait_once_the_answer_is_whole(monkeypatc
     assert chunks == ["palabra0 ", "palabra1 palabra2 palabra3 "]
 
 
-@pytest.mark.parametrize("load", [0.0, 0.3, 0.31])
+@pytest.mark.parametrize("load", [0.0, 0.2, 0.21])
 def test_who_is_at_ease_reads_word_by_word(load: float) -> None:
     assert openai.gathering_seconds(load) == 0
 
 
-def test_words_gather_for_a_tenth_of_a_second_at_most() -> None:
-    assert 0 < openai.gathering_seconds(0.4) < openai.gathering_seconds(0.5)
-    assert openai.gathering_seconds(0.6) == openai.gathering_seconds(7.0) == 0.1
+def test_words_gather_for_a_fifth_of_a_second_at_most() -> None:
+    assert 0 < openai.gathering_seconds(0.3) < openai.gathering_seconds(0.4)
+    assert openai.gathering_seconds(0.5) == openai.gathering_seconds(7.0) == 0.2
 
 
 async def test_a_netrc_file_takes_nothing_from_the_key(

@@ -30,12 +30,14 @@ _WORDS = AIMessageChunk(content="")
 """What a chunk with nothing but words is a copy of: to check each anew takes longer than to read it."""
 _HANDS = 2
 """Tasks that words pass through on their way out: the turn, which logs them, and the connection, which sends them."""
-_AT_EASE, _HARD_PRESSED = 0.3, 0.6
+_AT_EASE, _HARD_PRESSED = 0.2, 0.5
 """Shares of a processor. Below the first one an answer is read word by word. Each read passes through every layer,
-which takes many times what its words do: above the second one the layers would leave no time for other riders."""
-_LEAST_GATHERING_SECONDS, _MOST_GATHERING_SECONDS = 0.01, 0.1
-"""Less is not worth a timer; more is seen as a wait (R. B. Miller, Response time in man-computer conversational
-transactions, 1968)."""
+which takes many times what its words do: from the second one on words gather for as long as they may, so that the
+layers leave time for other riders."""
+_LEAST_GATHERING_SECONDS, _MOST_GATHERING_SECONDS = 0.01, 0.2
+"""Less is not worth a timer. To read a word takes longer than the most (M. Brysbaert, How many words do we read per
+minute?, Journal of Memory and Language 109, 2019: 238 a minute): who has been sent a piece still reads when the next
+one comes."""
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 8.0
 _LONGEST_ASKED_WAIT_SECONDS = 60.0
 """A server that asks for a longer wait (``Retry-After``) is asked again sooner."""
