@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import inspect
+import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -24,6 +25,7 @@ from app.core.errors import LaneLost, Misconfigured, StoreError
 from app.stores.checkpoints.fenced import FencedSaver
 from app.stores.checkpoints.postgres import libpq_url, migrate, open_postgres
 from app.stores.checkpoints.redis import open_redis
+from app.stores.checkpoints.sqlite import open_sqlite
 from tests.contract.checkpointers import KINDS, Saver, open_kind
 
 pytestmark = pytest.mark.contract
@@ -113,6 +115,33 @@ async def test_threads_are_remembered_at_the_same_time(open_saver: Open) -> None
         names = [f"thread-{number}" for number in range(40)]
         await asyncio.gather(*(remember(saver, name, name) for name in names))
         assert await asyncio.gather(*(recall(saver, name) for name in names)) == names
+
+
+async def test_one_that_cannot_be_stored_takes_no_other_along(open_saver: Open) -> None:
+    async with open_saver() as saver:
+        names = [f"thread-{number}" for number in range(20)]
+        said = [object() if number % 5 == 0 else f"{number}" for number in range(20)]
+        outcomes = await asyncio.gather(
+            *(remember(saver, name, each) for name, each in zip(names, said, strict=True)),  # type: ignore[arg-type]
+            return_exceptions=True,
+        )
+        kept = [name for name, outcome in zip(names, outcomes, strict=True) if outcome is None]
+        assert len(kept) >= 16
+        assert [await recall(saver, name) for name in kept] == [
+            each for each, outcome in zip(said, outcomes, strict=True) if outcome is None
+        ]
+
+
+async def test_a_file_that_another_process_holds_is_a_failure_of_the_store(tmp_path: Path) -> None:
+    async with open_sqlite(f"{tmp_path}/checkpoints.db", timeout=0.2) as saver:
+        await remember(saver, "t", "before")
+        with contextlib.closing(sqlite3.connect(f"{tmp_path}/checkpoints.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreError):
+                await remember(saver, "t", "meanwhile")
+            other.execute("ROLLBACK")
+        await remember(saver, "t", "after")
+        assert await recall(saver, "t") == "after"
 
 
 async def test_who_has_lost_a_thread_cannot_change_what_is_remembered_of_it(tmp_path: Path) -> None:

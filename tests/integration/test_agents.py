@@ -50,6 +50,15 @@ class TestEndOfStream:
         ]
         assert after.end.status == "completed"
 
+    async def test_what_was_heard_is_kept_where_the_answer_fails(self) -> None:
+        async with open_desk(model=ScriptedModel(script=[words("¡Ho", end=None), GREETING])) as desk:
+            (cut, after) = await desk.talk("Somos tres y pago con Nequi", "¿Hola?")
+            view = await desk.services.threads.view("t")
+
+        assert (cut.end.status, after.end.status) == ("failed", "completed")
+        assert view is not None
+        assert (view.state["draft"]["payment_method"], view.state["draft"]["passengers"]) == ("nequi", 3)
+
     async def test_a_model_that_says_nothing_is_given_words(self) -> None:
         (said,) = await play(words())
 

@@ -19,6 +19,8 @@ from app.stores.sql.drivers.sqlite_writer import begin_and_run
 T = TypeVar("T")
 
 _CLOSE_SECONDS = 2.0
+_BUSY_SECONDS = 5.0
+"""How long SQLite waits for another process."""
 
 
 class ThreadedSqliteSaver(SqliteSaver):
@@ -121,7 +123,9 @@ async def open_sqlite(path: str, *, timeout: float = 6.0) -> AsyncIterator[Threa
 
 def _open(path: str, timeout: float) -> ThreadedSqliteSaver:
     # None: the driver begins no transactions of its own. Whoever writes does.
-    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    connection = sqlite3.connect(
+        path, timeout=min(_BUSY_SECONDS, timeout), check_same_thread=False, isolation_level=None
+    )
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA cache_size=-512")  # as the database's
