@@ -189,7 +189,6 @@ class _FileWriter:
         # The sound comes first, and is locked: whoever tidies up sees that somebody is at it.
         file = _create(path)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
             _save(path, info)
         except BaseException:
             os.close(file)
@@ -299,11 +298,19 @@ def _digest(thread_id: str) -> str:
 
 
 def _create(path: Path) -> int:
-    """Create a file and return it, open for writing."""
+    """Create a file and return it, open for writing and locked."""
     for _ in range(8):
         path.parent.mkdir(_PRIVATE_FOLDER, exist_ok=True)
         with suppress(FileNotFoundError):  # its folder was empty, and just then tidied up
-            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE_FILE)
+            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE_FILE)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if os.fstat(file).st_nlink:
+                    return file
+            except BaseException:
+                os.close(file)
+                raise
+            os.close(file)  # it was not locked yet, and tidied up itself
     raise FileNotFoundError(path)
 
 

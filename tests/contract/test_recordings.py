@@ -1,5 +1,6 @@
 """What every store of recordings promises; files are the one there is."""
 
+import fcntl
 import json
 import os
 import stat
@@ -235,6 +236,30 @@ async def test_remains_of_a_process_that_died_early_are_cleared_away(store: Reco
 
     assert [await store.get(info.id) for info in infos] == [None] * 3
     assert [path.name for path in folder.rglob("*.*")] == []
+
+
+async def test_one_that_is_tidied_up_before_it_is_locked_is_begun_again(
+    store: RecordingStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, times = fcntl.flock, 0
+
+    def tidied_up_first(file: int, operation: int) -> None:
+        nonlocal times
+        times += 1
+        if times == 1:
+            for left in folder.glob("*/*"):
+                left.unlink()
+            for empty in folder.iterdir():
+                empty.rmdir()
+        lock(file, operation)
+
+    monkeypatch.setattr("app.stores.recordings.fcntl.flock", tidied_up_first)
+    info = a_recording(store)
+    async with store.open(info) as writer:
+        await writer.end(info)
+
+    assert times == 2
+    assert await store.get(info.id) == info
 
 
 @pytest.mark.parametrize("name", HOSTILE)
