@@ -42,14 +42,12 @@ from app.taxi.context import Context, Emit, TaxiDesk
 from app.taxi.history import call_ids, forgettable, last_words, model_history, newest_lines
 from app.taxi.listening import listen
 from app.taxi.spoken import SpokenText
-from app.taxi.state import TaxiState, read_draft
+from app.taxi.state import RECEPTION, TaxiState, active_agent, read_draft
 from app.taxi.summary import summarise, was_read
 from app.taxi.tools import Result, Session, failed
 
 log = structlog.stdlib.get_logger("voztaxi.taxi")
 
-_FIRST: AgentName = "RECEPCIONISTA"
-"""Who answers in a new thread."""
 _MAX_STEPS = 16
 """Agent steps in one turn; a booking said in one sentence takes four."""
 _UNFINISHED = frozenset({"length", "content_filter", "max_tokens"})
@@ -59,7 +57,7 @@ _UNFINISHED = frozenset({"length", "content_filter", "max_tokens"})
 class TaxiGraph:
     """The compiled graph, and how a turn enters it."""
 
-    mending_node: str = _FIRST
+    mending_node: str = RECEPTION
 
     def __init__(
         self, *, model: BaseChatModel, checkpointer: BaseCheckpointSaver[Any], desk: TaxiDesk, history_messages: int
@@ -81,7 +79,7 @@ class TaxiGraph:
         state: TaxiState = snapshot.values  # type: ignore[assignment]
         draft = read_draft(state)
         return {
-            "active_agent": state.get("active_agent", _FIRST),
+            "active_agent": active_agent(state),
             "draft": draft.model_dump(mode="json", exclude_defaults=True),
             "missing": draft.missing,
             "booking": state.get("booking"),
@@ -113,7 +111,7 @@ class _ActiveAgent(Runnable[TaxiState, AgentName]):
 
     def invoke(self, input: TaxiState, config: RunnableConfig | None = None, **_options: Any) -> AgentName:  # noqa: A002
         """Return the name of the agent."""
-        return input.get("active_agent", _FIRST)
+        return active_agent(input)
 
     async def ainvoke(self, input: TaxiState, config: RunnableConfig | None = None, **options: Any) -> AgentName:  # noqa: A002
         """Return the name of the agent, without a visit to a thread."""

@@ -12,7 +12,7 @@ from app.taxi.history import last_words
 from app.taxi.moments import local_time
 from app.taxi.places import Gazetteer, parse_address
 from app.taxi.reading import next_time, read_slots
-from app.taxi.state import TaxiState, read_draft
+from app.taxi.state import RECEPTION, TaxiState, active_agent, read_draft
 from app.taxi.text import fold
 from app.taxi.tools import remembered, request_key
 
@@ -30,9 +30,7 @@ async def listen(state: TaxiState, context: Context) -> TaxiState:
     draft = note(before, last_words(state["messages"]), context.desk.gazetteer, local_time(context.desk.now_ms()))
     if draft.request_id is None:
         draft = draft.model_copy(update={"request_id": context.desk.new_id()})
-    agent = state.get("active_agent", "RECEPCIONISTA")
-    if agent != "RECEPCIONISTA" and before.is_blank and booking:
-        agent = "RECEPCIONISTA"
+    agent = RECEPTION if before.is_blank and booking else active_agent(state)
     heard: TaxiState = {
         "draft": draft.model_dump(mode="json", exclude_defaults=True),
         "booking": booking,

@@ -8,6 +8,9 @@ from langgraph.graph.message import add_messages
 from app.models.events import AgentName
 from app.taxi.draft import Draft
 
+RECEPTION: AgentName = "RECEPCIONISTA"
+"""Who answers in a new thread."""
+
 
 class TaxiState(TypedDict, total=False):
     """The state of the graph."""
@@ -25,3 +28,8 @@ class TaxiState(TypedDict, total=False):
 def read_draft(state: TaxiState) -> Draft:
     """Return the draft of a state."""
     return Draft.model_validate(state.get("draft") or {})
+
+
+def active_agent(state: TaxiState) -> AgentName:
+    """Return whom the rider talks to."""
+    return state.get("active_agent", RECEPTION)

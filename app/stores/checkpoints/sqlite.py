@@ -14,11 +14,11 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 
 from app.core.batch_thread import BatchThread, Job
 from app.core.errors import StoreError
+from app.stores.sql.drivers.base import CLOSE_SECONDS
 from app.stores.sql.drivers.sqlite_writer import begin_and_run
 
 T = TypeVar("T")
 
-_CLOSE_SECONDS = 2.0
 _BUSY_SECONDS = 5.0
 """How long SQLite waits for another process."""
 
@@ -81,7 +81,7 @@ class ThreadedSqliteSaver(SqliteSaver):
 
     async def close(self) -> None:
         """Do what waits, and close the connection."""
-        await self._thread.close(_CLOSE_SECONDS)
+        await self._thread.close(CLOSE_SECONDS)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         try:
