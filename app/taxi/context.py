@@ -67,7 +67,7 @@ class Context:
     source: EventSource
     emit: Emit
     changes: dict[str, Any] = field(default_factory=dict)
-    """State that tools of this turn have set: what must survive if the turn is cut off."""
+    """State that this step has set, by what was heard or by tools: what must survive if the turn is cut off."""
     has_listened: bool = False
     steps: int = 0
     has_spoken: bool = False

@@ -15,12 +15,10 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from app.core.batch_thread import BatchThread, Job
 from app.core.errors import StoreError
 from app.stores.sql.drivers.base import CLOSE_SECONDS
+from app.stores.sql.drivers.sqlite import BUSY_SECONDS, prepare
 from app.stores.sql.drivers.sqlite_writer import begin_and_run
 
 T = TypeVar("T")
-
-_BUSY_SECONDS = 5.0
-"""How long SQLite waits for another process."""
 
 
 class ThreadedSqliteSaver(SqliteSaver):
@@ -122,13 +120,8 @@ async def open_sqlite(path: str, *, timeout: float = 6.0) -> AsyncIterator[Threa
 
 
 def _open(path: str, timeout: float) -> ThreadedSqliteSaver:
-    # None: the driver begins no transactions of its own. Whoever writes does.
-    connection = sqlite3.connect(
-        path, timeout=min(_BUSY_SECONDS, timeout), check_same_thread=False, isolation_level=None
-    )
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute("PRAGMA cache_size=-512")  # as the database's
+    connection = sqlite3.connect(path, check_same_thread=False)
+    prepare(connection, busy_seconds=min(BUSY_SECONDS, timeout))
     saver = ThreadedSqliteSaver(connection, timeout=timeout)
     saver.setup()
     return saver

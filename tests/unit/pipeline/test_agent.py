@@ -20,7 +20,7 @@ SAID = TurnInput(thread_id="t", turn_id="u", text="Hola", received_at=1)
 class Graph:
     """A graph that does what a test says, and the agent around it."""
 
-    mending_node = "listen"
+    mending_node = "agent"
 
     def __init__(self, work: Callable[[Emit], Awaitable[None]]) -> None:
         self.graph: Any = self

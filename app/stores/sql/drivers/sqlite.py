@@ -15,12 +15,13 @@ from app.stores.sql.drivers.sqlite_writer import SqliteWriter
 T = TypeVar("T")
 
 _PRAGMAS = (
-    "PRAGMA busy_timeout=5000",
     "PRAGMA synchronous=NORMAL",
     "PRAGMA foreign_keys=ON",
     # KiB of pages that each connection keeps, 2,000 where nothing is said: the system keeps the file as well.
     "PRAGMA cache_size=-512",
 )
+BUSY_SECONDS = 5.0
+"""How long SQLite waits for another process."""
 _WAL_ATTEMPTS = 20
 _THREADS = 8
 
@@ -54,7 +55,7 @@ class SqliteDriver:
             pool_timeout=timeout,
             hide_parameters=True,
         )
-        event.listen(self._engine, "connect", _prepare)
+        event.listen(self._engine, "connect", lambda connection, _record: prepare(connection))
         self._timeout = timeout
         self._threads = CapacityLimiter(_THREADS)
         self._writer = SqliteWriter(self._engine)
@@ -112,9 +113,11 @@ def _is_in_memory(address: URL) -> bool:
     return not address.database or ":memory:" in address.database or address.query.get("mode") == "memory"
 
 
-def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+def prepare(connection: sqlite3.Connection, *, busy_seconds: float = BUSY_SECONDS) -> None:
+    """Set a new connection up: in WAL mode, with no transactions but those that somebody begins."""
     # None: the driver begins no transactions of its own. Whoever writes does.
     connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout={int(busy_seconds * 1000)}")
     for pragma in _PRAGMAS:
         connection.execute(pragma)
     for attempts_left in reversed(range(_WAL_ATTEMPTS)):
