@@ -25,7 +25,8 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from app.engines.llm import openai
-from app.engines.llm.openai import ModelRefusal, OpenAIChatModel, open_openai_model
+from app.engines.llm.model_server import ModelRefusal
+from app.engines.llm.openai import OpenAIChatModel, open_openai_model
 from tests.live.openai_server import PIECE, Answer, Call, ScriptedModel
 
 pytestmark = pytest.mark.live
@@ -152,18 +153,47 @@ async def test_of_a_long_conversation_it_sends_what_langchains_own_sends(
     ]
 
 
-async def test_a_refusal_that_passes_is_asked_again_and_any_other_is_not(
-    ours: BaseChatModel, server: ScriptedModel
-) -> None:
-    ours.max_retries = 1  # type: ignore[attr-defined]
+async def test_a_refusal_that_passes_is_asked_again_and_any_other_is_not(server: ScriptedModel) -> None:
+    async with open_openai_model(
+        model="m", api_key=None, base_url=server.base_url, temperature=None, timeout_seconds=20, max_retries=1
+    ) as model:
+        assert whole(await ask(model, server, Answer(status=503, body=BUSY), Answer("Ya.")))["text"] == "Ya."
+        with pytest.raises(ModelRefusal) as refused:
+            await ask(model, server, Answer(status=401, body=BUSY), Answer("No."))
+        assert refused.value.status_code == 401
+        assert len(server.asked(SAID)) == 1
+        with pytest.raises(ModelRefusal):
+            await ask(model, server, *[Answer(status=429, body=BUSY)] * 2)
 
-    assert whole(await ask(ours, server, Answer(status=503, body=BUSY), Answer("Ya.")))["text"] == "Ya."
-    with pytest.raises(ModelRefusal) as refused:
-        await ask(ours, server, Answer(status=401, body=BUSY), Answer("No."))
-    assert refused.value.status_code == 401
-    assert len(server.asked(SAID)) == 1
-    with pytest.raises(ModelRefusal):
-        await ask(ours, server, *[Answer(status=429, body=BUSY)] * 2)
+
+@pytest.mark.parametrize(
+    "said", [b"", b"HTTP/1.1 200 OK\r\n\r\n" + b'data: {"choices":[{"delta":{"content":"Ho"}}]}\n\n']
+)
+async def test_a_server_that_falls_silent_is_not_waited_for_for_ever(said: bytes) -> None:
+    is_over = asyncio.Event()
+
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(said)
+        await is_over.wait()
+        writer.close()
+
+    heard: list[str] = []
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        async with open_openai_model(
+            model="m",
+            api_key=None,
+            base_url=f"http://127.0.0.1:{port}/v1",
+            temperature=None,
+            timeout_seconds=0.2,
+            max_retries=0,
+        ) as model:
+            with pytest.raises(TimeoutError):
+                async for chunk in model.astream(SAID):
+                    heard += [chunk.text]
+        is_over.set()
+
+    assert heard == (["Ho"] if said else [])
 
 
 async def test_an_error_in_the_stream_breaks_it_off(ours: BaseChatModel, server: ScriptedModel) -> None:
@@ -201,17 +231,23 @@ async def test_the_first_words_are_on_their_way_before_the_rest_is_read(
 
 
 @asynccontextmanager
-async def slow_model(said: Sequence[str], load: float) -> AsyncIterator[BaseChatModel]:
+async def slow_model(said: Sequence[str], load: float, *, breaks_off: bool = False) -> AsyncIterator[BaseChatModel]:
     """A model that says a word each 5 ms, asked by one that is as busy as ``load`` says."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
         for word in said:
-            writer.write(b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n' % word.encode())
+            write(writer, b'{"choices":[{"delta":{"content":"%b"}}]}' % word.encode())
             await asyncio.sleep(0.005)  # the model's own pace
-        writer.write(b"data: [DONE]\n\n")
+        if not breaks_off:
+            write(writer, b"[DONE]")
+            writer.write(b"0\r\n\r\n")
         writer.close()
+
+    def write(writer: asyncio.StreamWriter, data: bytes) -> None:
+        event = b"data: %b\n\n" % data
+        writer.write(b"%x\r\n%b\r\n" % (len(event), event))
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
@@ -246,14 +282,26 @@ async def test_words_that_gather_do_not_wait_once_the_answer_is_whole(monkeypatc
     assert chunks == ["palabra0 ", "palabra1 palabra2 palabra3 "]
 
 
-@pytest.mark.parametrize("load", [0.0, 0.2, 0.21])
+async def test_words_that_gather_are_told_also_where_the_answer_breaks_off() -> None:
+    words = [f"palabra{number} " for number in range(10)]
+    heard: list[str] = []
+
+    async with slow_model(words, 1.0, breaks_off=True) as model:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            async for chunk in model.astream(SAID):
+                heard += [chunk.text]
+
+    assert heard == [words[0], "".join(words[1:])]
+
+
+@pytest.mark.parametrize("load", [0.0, 0.1, 0.105])
 def test_who_is_at_ease_reads_word_by_word(load: float) -> None:
     assert openai.gathering_seconds(load) == 0
 
 
 def test_words_gather_for_a_fifth_of_a_second_at_most() -> None:
-    assert 0 < openai.gathering_seconds(0.3) < openai.gathering_seconds(0.4)
-    assert openai.gathering_seconds(0.5) == openai.gathering_seconds(7.0) == 0.2
+    assert 0 < openai.gathering_seconds(0.15) < openai.gathering_seconds(0.25)
+    assert openai.gathering_seconds(0.3) == openai.gathering_seconds(7.0) == 0.2
 
 
 async def test_a_netrc_file_takes_nothing_from_the_key(

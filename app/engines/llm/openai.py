@@ -3,14 +3,11 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx
-import stamina
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.runnables import RunnableConfig
@@ -21,16 +18,14 @@ from pydantic_core import from_json, to_json
 from app.core.bell import Bell
 from app.core.load import ProcessorLoad
 from app.engines.llm.event_stream import EventStreamDecoder
+from app.engines.llm.model_server import ModelRefusal, ModelServer, until_over
 
 _DONE = b"[DONE]"
-_TRY_AGAIN = frozenset({408, 409, 429})
-"""Refusals that pass, besides the server's own failures."""
-_END_SECONDS = 0.1
 _WORDS = AIMessageChunk(content="")
 """What a chunk with nothing but words is a copy of: to check each anew takes longer than to read it."""
 _HANDS = 2
 """Tasks that words pass through on their way out: the turn, which logs them, and the connection, which sends them."""
-_AT_EASE, _HARD_PRESSED = 0.2, 0.5
+_AT_EASE, _HARD_PRESSED = 0.1, 0.3
 """Shares of a processor. Below the first one an answer is read word by word. Each read passes through every layer,
 which takes many times what its words do: from the second one on words gather for as long as they may, so that the
 layers leave time for other riders."""
@@ -38,23 +33,6 @@ _LEAST_GATHERING_SECONDS, _MOST_GATHERING_SECONDS = 0.01, 0.2
 """Less is not worth a timer. To read a word takes longer than the most (M. Brysbaert, How many words do we read per
 minute?, Journal of Memory and Language 109, 2019: 238 a minute): who has been sent a piece still reads when the next
 one comes."""
-_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 8.0
-_LONGEST_ASKED_WAIT_SECONDS = 60.0
-"""A server that asks for a longer wait (``Retry-After``) is asked again sooner."""
-
-
-class ModelRefusal(Exception):
-    """A model server did not answer as asked.
-
-    Args:
-        status_code: Of HTTP; None where an answer that had begun broke off with an error.
-        retry_after: Seconds that the server asks to wait; None where it does not say.
-    """
-
-    def __init__(self, status_code: int | None, retry_after: float | None = None) -> None:
-        super().__init__("an error in the answer" if status_code is None else f"status {status_code}")
-        self.status_code = status_code
-        self.retry_after = retry_after
 
 
 class OpenAIChatModel(ChatOpenAI):
@@ -64,20 +42,22 @@ class OpenAIChatModel(ChatOpenAI):
     of several classes for every token, which is most of what a turn costs; here a token is a line of JSON.
     """
 
-    _http: aiohttp.ClientSession = PrivateAttr()
-    _url: str = PrivateAttr()
-    _headers: dict[str, str] = PrivateAttr()
-    _proxy: str | None = PrivateAttr()
+    _server: ModelServer = PrivateAttr()
     _load: Callable[[], float] = PrivateAttr()
 
-    def __init__(self, http: aiohttp.ClientSession, load: Callable[[], float], **options: Any) -> None:
+    def __init__(
+        self, http: aiohttp.ClientSession, load: Callable[[], float], *, silence_seconds: float, **options: Any
+    ) -> None:
         super().__init__(**options)
         client = self.root_async_client
         named = {**client.default_headers, **client.auth_headers}
-        self._http = http
-        self._url = f"{client.base_url}chat/completions"
-        self._headers = {name: value for name, value in named.items() if isinstance(value, str)}  # others are left out
-        self._proxy = _proxy_for(self._url)
+        self._server = ModelServer(
+            http,
+            f"{client.base_url}chat/completions",
+            {name: value for name, value in named.items() if isinstance(value, str)},  # others are left out
+            silence_seconds=silence_seconds,
+            max_retries=self.max_retries or 0,
+        )
         self._load = load
 
     async def astream(
@@ -104,11 +84,11 @@ class OpenAIChatModel(ChatOpenAI):
             kwargs["stream_options"] = {"include_usage": True}
         decoder = EventStreamDecoder()
         has_begun = False
-        load = self._load  # once: pydantic looks for a private attribute in Python
-        async with await self._answer(self._payload(input, stop=stop, **kwargs)) as response:
+        server, load = self._server, self._load  # once: pydantic looks for a private attribute in Python
+        async with await server.ask(_written(self._payload(input, stop=stop, **kwargs))) as response:
             is_whole = Bell()
             response.content.on_eof(is_whole.ring)
-            async for received in response.content.iter_any():
+            while received := await server.read(response):
                 events = decoder.feed(received)
                 for piece in _pieces(events, first_alone=not has_begun):
                     if not isinstance(piece, str):
@@ -119,7 +99,7 @@ class OpenAIChatModel(ChatOpenAI):
                         has_begun = True
                         await _until_sent()
                 if _DONE in events:
-                    await _until_over(response)
+                    await until_over(response)
                     return
                 seconds = gathering_seconds(load()) if has_begun else 0
                 if seconds and not response.content.is_eof():
@@ -155,25 +135,6 @@ class OpenAIChatModel(ChatOpenAI):
         generation.message.response_metadata |= generation.generation_info or {}
         return generation.message
 
-    async def _answer(self, payload: dict[str, Any]) -> aiohttp.ClientResponse:
-        """Ask, again and again where that may help, and return the answer when it begins."""
-        body = _written(payload)
-        async for attempt in stamina.retry_context(
-            on=_may_help,
-            attempts=(self.max_retries or 0) + 1,
-            timeout=None,
-            wait_initial=_FIRST_WAIT_SECONDS,
-            wait_max=_LONGEST_WAIT_SECONDS,
-            wait_jitter=_FIRST_WAIT_SECONDS,
-        ):
-            with attempt:
-                response = await self._http.post(self._url, data=body, headers=self._headers, proxy=self._proxy)
-                if response.status >= 400:
-                    response.close()
-                    raise ModelRefusal(response.status, _retry_after(response))
-                return response
-        raise AssertionError("the last attempt returns or raises")
-
 
 def gathering_seconds(load: float) -> float:
     """Return how long words gather before they are read; 0 for not at all. Pure.
@@ -202,14 +163,6 @@ async def _until_sent() -> None:
     """Let the first words on their way before the rest is read, which takes longer than to send them."""
     for _ in range(_HANDS):
         await asyncio.sleep(0)
-
-
-async def _until_over(response: aiohttp.ClientResponse) -> None:
-    """Wait a moment for the end of the response behind the end of the answer: only then another turn has the line."""
-    with suppress(TimeoutError, aiohttp.ClientError):
-        async with asyncio.timeout(_END_SECONDS):
-            async for _ in response.content.iter_any():
-                pass
 
 
 def _pieces(events: Iterable[bytes], *, first_alone: bool) -> Iterator[str | dict[str, Any]]:
@@ -274,32 +227,6 @@ def _words_alone(chunk: Any) -> str | None:
     return text if isinstance(text, str) else None
 
 
-def _may_help(error: Exception) -> bool | float:
-    """Say whether asking again may help, and how many seconds from now where the server said so."""
-    if not isinstance(error, ModelRefusal):
-        return isinstance(error, aiohttp.ClientConnectionError | TimeoutError)
-    if error.status_code is None or (error.status_code not in _TRY_AGAIN and error.status_code < 500):
-        return False
-    wait = error.retry_after
-    return wait if wait is not None and 0 < wait <= _LONGEST_ASKED_WAIT_SECONDS else True
-
-
-def _proxy_for(url: str) -> str | None:
-    """Return the proxy that the environment names for an address.
-
-    Asked once: aiohttp's ``trust_env`` looks for it, and for a ``.netrc``, with each request, on threads.
-    """
-    address = urlsplit(url)
-    return None if proxy_bypass(address.hostname or "") else getproxies().get(address.scheme)
-
-
-def _retry_after(response: aiohttp.ClientResponse) -> float | None:
-    try:
-        return float(response.headers.get("retry-after", ""))
-    except ValueError:
-        return None
-
-
 @asynccontextmanager
 async def open_openai_model(
     *,
@@ -319,19 +246,17 @@ async def open_openai_model(
         api_key: Key; a server without keys is sent a placeholder, because the client wants one.
         base_url: Address of the server, ending in ``/v1`` as a rule; None is OpenAI's own.
         temperature: Sampling temperature; None leaves it to the server.
-        timeout_seconds: Longest silence before and between tokens.
+        timeout_seconds: Longest silence before and between tokens; to connect is part of it.
         count_tokens: Ask the server how many tokens an answer took (``stream_options``), which some refuse.
         max_retries: How often it is asked again before its first token; 0 where whoever asks does.
         load: Says how busy the processor is, which is how long words gather; None measures it (``ProcessorLoad``).
     """
-    timeout = aiohttp.ClientTimeout(
-        total=None, connect=timeout_seconds, sock_connect=timeout_seconds, sock_read=timeout_seconds
-    )
     connector = aiohttp.TCPConnector(limit=0, ssl=httpx.create_ssl_context())
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None)) as http:
         yield OpenAIChatModel(
             http,
             load or ProcessorLoad(),
+            silence_seconds=timeout_seconds,
             model=model,
             api_key=api_key or SecretStr("none"),
             base_url=base_url,
