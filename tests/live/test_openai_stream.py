@@ -1,6 +1,7 @@
 """What our reader makes of a model server's stream, beside what langchain-openai's own makes of it."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -164,6 +165,23 @@ async def test_a_refusal_that_passes_is_asked_again_and_any_other_is_not(server:
         assert len(server.asked(SAID)) == 1
         with pytest.raises(ModelRefusal):
             await ask(model, server, *[Answer(status=429, body=BUSY)] * 2)
+
+
+async def test_an_answer_that_comes_at_once_leaves_nothing_in_cycles(
+    ours: BaseChatModel, server: ScriptedModel
+) -> None:
+    await ask(ours, server, Answer("Hola"))
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        await ask(ours, server, Answer("Hola"))
+        gc.collect()
+        left = {type(each).__module__.partition(".")[0] for each in gc.garbage}
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+
+    assert not left & {"stamina", "tenacity", "aiohttp", "app", "langchain_openai"}
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,9 @@ class ModelRefusal(Exception):
         self.retry_after = retry_after
 
 
+_FAILURES = (ModelRefusal, aiohttp.ClientError, TimeoutError)
+
+
 class ModelServer:
     """Where answers come from.
 
@@ -73,7 +76,17 @@ class ModelServer:
             aiohttp.ClientError: It cannot be reached, or hung up.
             TimeoutError: It was silent for too long.
         """
-        return await self._again(self._post, body)
+        try:
+            return await self._post(body)
+        except _FAILURES as error:
+            # Only now stamina: its attempts are dozens of objects in cycles, for a collection of garbage to take away.
+            return await self._again(self._post_after, [error], body)
+
+    async def _post_after(self, failed: list[Exception], body: bytes) -> aiohttp.ClientResponse:
+        """Fail as the attempt before stamina did, which is its first one, or ask."""
+        if failed:
+            raise failed.pop()
+        return await self._post(body)
 
     async def _post(self, body: bytes) -> aiohttp.ClientResponse:
         async with asyncio.timeout(self._silence_seconds):
