@@ -34,16 +34,14 @@ class RequestLog:
         """Serve one request, or one WebSocket."""
         if scope["type"] in ("http", "websocket"):
             TRACEPARENT.set(read_traceparent(scope["headers"]))
+        serve = self._serve if scope["type"] == "http" else self._app
         try:
-            await self._serve(scope, receive, send)
+            await serve(scope, receive, send)
         finally:
             if (code := code_of(scope)) is not None:
                 count_refusal(code)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
         request_id = given if _GIVEN_ID.fullmatch(given) else uuid.uuid4().hex
         started = time.perf_counter()
