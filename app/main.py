@@ -17,6 +17,7 @@ from app.api.origins import LOOPBACK
 from app.api.rate_limit import RateLimit
 from app.api.shutdown import drain_on_signal
 from app.api.socketio.server import create_socketio
+from app.api.sockets import PlainSockets
 from app.api.v1 import websocket
 from app.api.v1.router import router
 from app.bootstrap import open_services
@@ -73,7 +74,8 @@ def create_app(settings: Settings | None = None, *, open_services: Opener = open
     )
     add_error_handlers(app)
     app.include_router(router)
-    app.router.routes += (websocket.route, sockets.route)
+    app.router.routes.append(sockets.route)
+    app.add_middleware(PlainSockets, routes=[websocket.route])
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(RateLimit)
     local = "local" in settings.allowed_origins

@@ -1,5 +1,6 @@
 """The largest body that is read of a request."""
 
+from collections.abc import Awaitable
 from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,11 +23,12 @@ class BodyLimit:
         self._app = app
         self._max_bytes = max_bytes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request, if its body is small enough."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+        serve = self._serve if scope["type"] == "http" else self._app
+        return serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal = problem(413, BodyTooLarge.code, BodyTooLarge.default)
         told = dict(scope["headers"]).get(b"content-length", b"")
         if told.isdigit() and (len(told) > _LONGEST_NUMBER or int(told) > self._max_bytes):

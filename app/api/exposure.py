@@ -1,5 +1,6 @@
 """A server that lets everybody in serves its own machine alone, however it was started."""
 
+from collections.abc import Awaitable
 from ipaddress import ip_address
 
 import structlog
@@ -24,11 +25,13 @@ class Exposure:
         self._app = app
         self._was_told = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request, or one WebSocket, of this machine."""
-        if scope["type"] == "lifespan" or not _is_reached_by_others(HTTPConnection(scope)):
-            await self._app(scope, receive, send)
-            return
+        is_refused = scope["type"] != "lifespan" and _is_reached_by_others(HTTPConnection(scope))
+        serve = self._refuse if is_refused else self._app
+        return serve(scope, receive, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._was_told:
             self._was_told = True
             log.error("others reach this server: set AUTH_REQUIRED=true, or ALLOW_INSECURE=auth_off")

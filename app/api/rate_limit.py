@@ -58,25 +58,33 @@ class RateLimit:
         if scope["type"] not in ("http", "websocket") or _counts_elsewhere(scope["path"]):
             await self._app(scope, receive, send)
             return
-        connection = HTTPConnection(scope)
         try:
-            services = await get_services(connection)
-            _note(scope, await services.rates.request(address_of(connection)))
+            await _count(HTTPConnection(scope))
         except RateLimited as error:
             if scope["type"] == "websocket":
                 await WebSocket(scope, receive, send).send_denial_response(refused(error))
             else:
                 await refused(error)(scope, receive, send)
             return
+        await self._app(scope, receive, send if scope["type"] == "websocket" else _with_figures(scope, send))
 
-        async def send_with_figures(message: Message) -> None:
-            if message["type"] == "http.response.start" and (verdict := scope["state"].get(_VERDICT)) is not None:
-                headers = MutableHeaders(scope=message)
-                for name, value in figures(verdict).items():
-                    headers.setdefault(name, value)
-            await send(message)
 
-        await self._app(scope, receive, send_with_figures)
+async def _count(connection: HTTPConnection) -> None:
+    services = await get_services(connection)
+    _note(connection.scope, await services.rates.request(address_of(connection)))
+
+
+def _with_figures(scope: Scope, send: Send) -> Send:
+    """Return what sends an answer with what is left to whoever asks."""
+
+    async def send_with_figures(message: Message) -> None:
+        if message["type"] == "http.response.start" and (verdict := scope["state"].get(_VERDICT)) is not None:
+            headers = MutableHeaders(scope=message)
+            for name, value in figures(verdict).items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return send_with_figures
 
 
 def _counts_elsewhere(path: str) -> bool:

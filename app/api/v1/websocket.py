@@ -60,7 +60,6 @@ class ChatSocket:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one client until it leaves or the server stops."""
-        scope["route"] = route  # its trace is named after it
         websocket = WebSocket(scope, receive, send)
         services = await get_services(websocket)
         if not await let_in(websocket, services):
