@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,31 @@ class TestConversations:
         assert await conversations.get("thread") == own.model_copy(update={"updated_at": 5})
         assert list(await conversations.messages("thread")) == [message(1), message(3)]
 
+    @pytest.mark.parametrize("opened_by", [None, "ana"])
+    @pytest.mark.parametrize("named", [None, "rider"])
+    async def test_whom_a_conversation_admits_is_its_own_rule_and_who_is_refused_changes_nothing(
+        self, conversations: ConversationStore, opened_by: str | None, named: str | None
+    ) -> None:
+        for number, (owner, user) in enumerate(product([None, "ana", "luis"], [None, "rider", "passenger"])):
+            thread = f"thread-{number}"
+            opened = conversation(thread_id=thread, user_id=named).model_copy(update={"owner": opened_by})
+            first = message(1, thread_id=thread)
+            await conversations.begin_turn(turn(2 * number, thread_id=thread), first, opened)
+            caller = conversation(thread_id=thread, user_id=user, client_id="app", at=5)
+            begun = conversations.begin_turn(
+                turn(2 * number + 1, thread_id=thread),
+                message(2, thread_id=thread),
+                caller.model_copy(update={"owner": owner}),
+            )
+            if opened.admits(owner, user):
+                assert await begun
+            else:
+                with pytest.raises(ForbiddenThread):
+                    await begun
+                assert await conversations.get(thread) == opened
+                assert await conversations.turn(f"turn-{2 * number + 1}") is None
+                assert list(await conversations.messages(thread)) == [first]
+
     async def test_beginning_a_turn_again_changes_nothing(self, conversations: ConversationStore) -> None:
         assert await conversations.begin_turn(turn(), message(content="first"), conversation())
         assert not await conversations.begin_turn(turn(), message(content="again"), conversation())
@@ -221,6 +247,20 @@ class TestConversations:
         await conversations.end_turn("turn-1", "completed", 9, [])
         assert not await conversations.begin_turn(turn(), message(), conversation())
         assert [each.status for each in await conversations.unclosed_turns()] == ["completed"]
+
+    async def test_a_turn_that_replaces_another_cuts_what_came_after_it_and_only_once(
+        self, conversations: ConversationStore
+    ) -> None:
+        await conversations.begin_turn(turn(1), message(1), conversation())
+        await conversations.end_turn("turn-1", "completed", 9, [message(2)])
+        await conversations.begin_turn(turn(2), message(3, content="old"), conversation())
+        await conversations.end_turn("turn-2", "completed", 9, [message(4)])
+        replacing = turn(3).model_copy(update={"replaced_message": "message-3", "replaced_turn": "turn-2"})
+        assert await conversations.begin_turn(replacing, message(3, content="new"), conversation())
+        await conversations.end_turn("turn-3", "completed", 9, [message(5)])
+        assert not await conversations.begin_turn(replacing, message(3, content="again"), conversation())
+        kept = [message(1), message(2), message(3, content="new"), message(5)]
+        assert list(await conversations.messages("thread")) == kept
 
     async def test_ending_a_turn_stores_its_messages_after_the_riders(self, conversations: ConversationStore) -> None:
         await conversations.begin_turn(turn(), message(1), conversation())

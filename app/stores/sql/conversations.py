@@ -1,33 +1,46 @@
 """Conversations, their messages and their turns in an SQL database."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Protocol
 
-from sqlalchemy import Connection, Delete, bindparam, delete, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, select, tuple_, update
 
-from app.core.errors import ForbiddenThread
 from app.models.conversation import Conversation, Message, TurnEnding, TurnRecord
 from app.models.events import TurnStatus
+from app.stores.sql import turn_at_once, turn_steps
 from app.stores.sql.database import Database
 from app.stores.sql.tables import conversations, messages, turns
-from app.stores.sql.upsert import insert_if_new, insert_new, insert_or_fill
+from app.stores.sql.upsert import insert_new
 
 # Building a statement takes longer than running it: those of every turn are built once.
 _CONVERSATION = select(conversations).where(conversations.c.thread_id == bindparam("thread"))
 _TURN = select(turns).where(turns.c.turn_id == bindparam("turn"))
-_HOLD = (
-    select(conversations.c.thread_id)
-    .join(turns, turns.c.thread_id == conversations.c.thread_id)
-    .where(turns.c.turn_id == bindparam("turn"))
-    .with_for_update(of=conversations)
-)
-_END = (
-    update(turns)
-    .where(turns.c.turn_id == bindparam("turn"), turns.c.status == "running")
-    .values(status=bindparam("ended_as"), ended_at=bindparam("at"), closed=bindparam("is_closed"))
-    .returning(turns.c.thread_id)
-)
 _CLOSE = update(turns).where(turns.c.turn_id.in_(bindparam("turns", expanding=True))).values(closed=True)
+
+
+class TurnWrites(Protocol):
+    """How a kind of database stores the start and the end of a turn."""
+
+    def begin(self, connection: Connection, turn: TurnRecord, message: Message, conversation: Conversation) -> bool:
+        """See ``ConversationStore.begin_turn``."""
+        ...
+
+    def end(
+        self,
+        connection: Connection,
+        turn_id: str,
+        status: TurnStatus,
+        ended_at: int,
+        lines: Sequence[Message],
+        *,
+        is_closed: bool,
+    ) -> bool:
+        """Store the end and the lines, and return whether the turn was running; else nothing is changed."""
+        ...
+
+
+def _turn_writes(connection: Connection) -> TurnWrites:
+    return turn_at_once if connection.dialect.name == "postgresql" else turn_steps
 
 
 class SqlConversationStore:
@@ -44,33 +57,22 @@ class SqlConversationStore:
         """See ``ConversationStore``."""
 
         def work(connection: Connection) -> bool:
-            # One statement, which also holds the conversation: nobody can forget it from here on.
-            known = insert_or_fill(
-                connection,
-                conversations,
-                conversation.model_dump(),
-                keys=("thread_id",),
-                update=("updated_at",),
-                fill=("user_id", "client_id"),
-            )
-            if not Conversation.model_validate(dict(known)).admits(conversation.owner, conversation.user_id):
-                raise ForbiddenThread
-            is_new = insert_if_new(connection, turns, turn.model_dump(), keys=("turn_id",))
-            if is_new and turn.replaces is not None:
-                connection.execute(_cut(turn.thread_id, message.id))
-            _add_messages(connection, turn.thread_id, [message])
-            return is_new
+            return _turn_writes(connection).begin(connection, turn, message, conversation)
 
-        return await self._database.write(work)
+        return await self._database.write(work, at_once=True)
 
     async def end_turn(self, turn_id: str, status: TurnStatus, ended_at: int, messages: Sequence[Message]) -> None:
         """See ``ConversationStore``."""
-        row = {"turn": turn_id, "ended_as": status, "at": ended_at, "is_closed": False}
-        await self._database.write(lambda connection: _end(connection, row, messages))
+
+        def work(connection: Connection) -> bool:
+            return _turn_writes(connection).end(connection, turn_id, status, ended_at, messages, is_closed=False)
+
+        await self._database.write(work, at_once=True)
 
     async def close_turns(self, turn_ids: Sequence[str]) -> None:
         """See ``ConversationStore``."""
-        await self._database.write(lambda connection: connection.execute(_CLOSE, {"turns": list(turn_ids)}))
+        closed = {"turns": list(turn_ids)}
+        await self._database.write(lambda connection: connection.execute(_CLOSE, closed), at_once=True)
 
     async def turn(self, turn_id: str) -> TurnRecord | None:
         """See ``ConversationStore``."""
@@ -150,31 +152,6 @@ class SqlConversationStore:
 
 def end_and_close(ending: TurnEnding, connection: Connection) -> None:
     """Store what ``end_turn`` and ``close_turns`` store, in a transaction that others have a part in."""
-    row = {"turn": ending.turn_id, "ended_as": ending.status, "at": ending.ended_at, "is_closed": True}
-    if not _end(connection, row, ending.messages):
+    end = _turn_writes(connection).end
+    if not end(connection, ending.turn_id, ending.status, ending.ended_at, ending.messages, is_closed=True):
         connection.execute(_CLOSE, {"turns": [ending.turn_id]})
-
-
-def _end(connection: Connection, row: dict[str, Any], lines: Sequence[Message]) -> bool:
-    """Store the end of a turn, and return whether it was running."""
-    if connection.dialect.name == "postgresql":
-        # Whoever writes to a conversation holds it first: its messages are numbered in one order, and
-        # two never wait for each other. SQLite has one writer at a time.
-        connection.execute(_HOLD, {"turn": row["turn"]})
-    thread_id = connection.execute(_END, row).scalar_one_or_none()
-    if thread_id is None:
-        return False
-    _add_messages(connection, thread_id, lines)
-    return True
-
-
-def _cut(thread_id: str, message_id: str) -> Delete:
-    """Return what deletes a message and all that came after it."""
-    ours = messages.c.thread_id == thread_id
-    first = select(messages.c.number).where(ours, messages.c.id == message_id).scalar_subquery()
-    return delete(messages).where(ours, messages.c.number >= first)
-
-
-def _add_messages(connection: Connection, thread_id: str, new: Sequence[Message]) -> None:
-    rows = [{"thread_id": thread_id, "id": message.id, "document": message.model_dump_json()} for message in new]
-    insert_new(connection, messages, rows, keys=("thread_id", "id"))

@@ -89,17 +89,22 @@ class Database:
         finally:
             await self._driver.dispose()  # a connection remembers the tables that it has seen
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, at_once: bool = False) -> T:
         """Run ``work`` in a transaction: committed where it returns, rolled back where it raises.
 
         On SQLite there is one at a time. From the first statement on a cancellation waits until it is
         over; nothing comes between the commit and what the caller does next without waiting.
 
+        Args:
+            work: What is to be done.
+            at_once: On a server it is one statement, which is a transaction by itself: to begin and to commit one
+                would be two more ways there and back.
+
         Raises:
             StoreError: It failed or took too long. The commit may have happened all the same.
         """
         with self._store_errors():
-            return await self._driver.write(work)
+            return await self._driver.write(work, at_once=at_once)
 
     async def read(self, work: Work[T]) -> T:
         """Run ``work``, which only reads. It never waits for a writer; each statement sees what is committed.
@@ -117,7 +122,7 @@ class Database:
             for statement in statements:
                 connection.execute(statement)
 
-        await self.write(work)
+        await self.write(work, at_once=len(statements) == 1)
 
     async def rows(self, query: Executable, values: Values | None = None) -> Sequence[RowMapping]:
         """Return the rows that ``query`` finds with these values. Raises as ``read`` does."""

@@ -42,8 +42,11 @@ class Driver(Protocol):
         """Run ``work``, which only reads. It waits for no writer; each statement sees what is committed."""
         ...
 
-    async def write(self, work: Work[T]) -> T:
-        """Run ``work`` in a transaction: committed where it returns, rolled back where it raises."""
+    async def write(self, work: Work[T], *, at_once: bool) -> T:
+        """Run ``work`` in a transaction: committed where it returns, rolled back where it raises.
+
+        Where it is ``at_once``, it is one statement on a server, and needs no transaction around it.
+        """
         ...
 
     async def migrate(self, work: Work[T]) -> T:

@@ -52,7 +52,7 @@ class PostgresDriver:
             connect_args=_options(timeout),
             hide_parameters=True,
         )
-        self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._by_statement = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         _replace_the_dead(self._engine)
 
     async def check(self) -> None:
@@ -60,11 +60,14 @@ class PostgresDriver:
 
     async def read(self, work: Work[T]) -> T:
         """See ``Driver``."""
-        async with self._connected(self._reading) as connection:
+        async with self._connected(self._by_statement) as connection:
             return await connection.run_sync(work)
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, at_once: bool) -> T:
         """See ``Driver``."""
+        if at_once:
+            async with self._connected(self._by_statement) as connection:
+                return await connection.run_sync(work)
         # Cancelled, the driver breaks a statement off, and the connection is lost.
         async with self._connected(self._engine) as connection, connection.begin():
             return await connection.run_sync(work)

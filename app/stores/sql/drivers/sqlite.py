@@ -75,7 +75,7 @@ class SqliteDriver:
             # A thread cannot be stopped. What is late ends by itself.
             return await to_thread.run_sync(_read, self._engine, work, abandon_on_cancel=True, limiter=self._threads)
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, at_once: bool) -> T:
         """See ``Driver``."""
         return await self._writer.run(work, anyio.current_time() + self._timeout)
 
