@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from threading import get_ident, main_thread
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import anyio
 import pytest
@@ -31,9 +31,13 @@ from app.stores.sql.accounts import SqlAccountStore
 from app.stores.sql.bookings import SqlBookingStore
 from app.stores.sql.conversations import SqlConversationStore
 from app.stores.sql.database import Database
+from app.stores.sql.drivers.base import Work
+from app.stores.sql.drivers.postgres import PostgresDriver
 from app.stores.sql.event_log import SqlEventLog
 from app.stores.sql.limits import LogLimits
 from app.stores.sql.outbox import SqlOutbox
+
+T = TypeVar("T")
 
 DAY_MS = 24 * 3600 * 1000
 NOW = 1_800_000_000_000
@@ -317,23 +321,31 @@ class Commits:
         self.failed = anyio.Event()
         self._loop = Loop()
 
-    def note(self) -> None:
-        """Tell whoever waits for a failure."""
-        self._loop.call(self.failed.set)
+    def run(self, commit: Callable[[], T]) -> T:
+        """Commit, or fail."""
+        if self.fail != "before":
+            done = commit()
+        if self.fail:
+            self._loop.call(self.failed.set)
+            raise OSError("the disk is full")
+        return done
 
 
 @pytest.fixture
 async def commits(monkeypatch: pytest.MonkeyPatch) -> Commits:
     """The knob, in place."""
     knob = Commits()
-    commit = DefaultDialect.do_commit
+    commit: Any = DefaultDialect.do_commit
+    write = PostgresDriver.write
 
     def commit_or_fail(dialect: DefaultDialect, connection: Any) -> None:
-        if knob.fail != "before":
-            commit(dialect, connection)
-        if knob.fail:
-            knob.note()
-            raise OSError("the disk is full")
+        knob.run(lambda: commit(dialect, connection))
+
+    async def write_or_fail(driver: PostgresDriver, work: Work[T], *, at_once: bool) -> T:
+        # A statement at once is its own commit.
+        wrapped: Work[T] = (lambda connection: knob.run(lambda: work(connection))) if at_once else work
+        return await write(driver, wrapped, at_once=at_once)
 
     monkeypatch.setattr(DefaultDialect, "do_commit", commit_or_fail)
+    monkeypatch.setattr(PostgresDriver, "write", write_or_fail)
     return knob
