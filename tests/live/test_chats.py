@@ -453,6 +453,33 @@ class TestRestart:
         assert answer[-1][0] == "ai-response-end"
         check(after, "c", second)
 
+    @may_install
+    async def test_who_polls_once_more_gets_the_end_of_the_answer(self, tmp_path: Path) -> None:
+        with running_server(tmp_path, OFFLINE_WORD_DELAY_MS="60") as server:
+            poll = {"EIO": "4", "transport": "polling"}
+            async with (
+                listener(server.url, "javascript", "websocket") as other,
+                httpx.AsyncClient(base_url=server.url) as client,
+            ):
+                await other.emit("join-chat", {"chatId": "c"})
+                opened = await client.get("/socket.io/", params=poll)
+                poll["sid"] = json.loads(opened.text[1:])["sid"]
+                for packet in ("40", f"42{json.dumps(['join-chat', {'chatId': 'c'}])}"):
+                    assert (await client.post("/socket.io/", params=poll, content=packet)).is_success
+                message_id = await post(server, "c", "Hola")
+                await other.until("ai-response-chunk")
+                server.signal(signal.SIGTERM)
+                await other.until("disconnected")
+                late = await client.get("/socket.io/", params=poll)
+
+        events: list[Event] = [
+            (name, payload)
+            for name, payload in (json.loads(packet[2:]) for packet in late.text.split("\x1e") if packet[:2] == "42")
+        ]
+        check(events, "c", message_id)
+        assert events[-1][0] == "ai-response-end"
+        assert events == other.heard[:-1]
+
 
 async def test_the_lock_file_of_the_client_holds_no_address() -> None:
     assert "://" not in (PROGRAM / "package-lock.json").read_text(encoding="utf-8")

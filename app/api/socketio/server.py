@@ -218,11 +218,15 @@ class SocketServer:
         for wire in list(self._wires):
             wire.end(SERVICE_RESTART)
         engine = self._server.eio
+        polling = [socket for socket in list(engine.sockets.values()) if not (socket.upgraded or socket.closed)]
         with anyio.move_on_after(_FLUSH_SECONDS):
             async with anyio.create_task_group() as tasks:
-                for engine_id, socket in list(engine.sockets.items()):
-                    if not socket.upgraded:
-                        tasks.start_soon(engine.disconnect, engine_id)
+                for socket in polling:  # a session that is closed answers no poll, whatever waits in it
+                    tasks.start_soon(socket.queue.until_below, 1)
+        with anyio.move_on_after(_FLUSH_SECONDS):
+            async with anyio.create_task_group() as tasks:
+                for socket in polling:
+                    tasks.start_soon(partial(socket.close, wait=False))
                 for client in list(self._clients.values()):
                     tasks.start_soon(client.connection.close)
         for outgoing in list(engine.queues):

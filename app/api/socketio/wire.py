@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Send
 
 from app.api.close_codes import FRAME_TOO_LARGE, SLOW_CLIENT, Close
 from app.core import metrics
-from app.core.bell import Latch
+from app.core.bell import Bell, Latch
 from app.core.tasks import unless
 
 log = structlog.stdlib.get_logger("voztaxi.socketio")
@@ -90,10 +90,10 @@ class Outgoing(asyncio.Queue[Any]):
 
     def _init(self, maxsize: int) -> None:
         super()._init(maxsize)
-        self._taken = anyio.Event()
+        self._taken = Bell()
 
     def _get(self) -> Any:
-        self._taken.set()
+        self._taken.ring()
         return super()._get()
 
     def hang_up(self) -> None:
@@ -103,5 +103,4 @@ class Outgoing(asyncio.Queue[Any]):
     async def until_below(self, length: int) -> None:
         """Wait until fewer than this many wait."""
         while self.qsize() >= length:
-            self._taken = anyio.Event()
             await self._taken.wait()
